@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The virtio room: identities, transports, and the verdict on every function.
+#include "base/clock.h"
+#include "base/log.h"
+#include "pci/allocate.h"
+#include "pci/enumerate.h"
+#include "tests/host/fake_clock.h"
+#include "tests/host/fake_virtio.h"
+#include "tests/host/pci_machine.h"
+#include "virtio/dma_contract.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace spillway {
+namespace {
+
+using test::FakeBar;
+using test::FakeBridge;
+using test::FakeFunction;
+using test::FakeHypervisor;
+using test::FakeLegacyVirtio;
+using test::FakeVirtio;
+using virtio::DeviceId;
+using virtio::Verdict;
+
+constexpr uint64_t version_1 = uint64_t{1} << 32;
+constexpr uint64_t access_platform = uint64_t{1} << 33;
+
+//------------------------------------------------------------------------------ device types
+
+struct TypeCase {
+    uint16_t id;
+    const char* name;
+    const char* title;
+};
+
+class DeviceTypes : public testing::TestWithParam<TypeCase> {};
+
+TEST_P(DeviceTypes, HasTheStandardsName) {
+    const virtio::DeviceType* type = virtio::find_device_type(DeviceId{GetParam().id});
+    ASSERT_NE(type, nullptr);
+    EXPECT_STREQ(type->name, GetParam().name);
+    EXPECT_STREQ(type->title, GetParam().title);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Virtio13, DeviceTypes,
+    testing::Values(TypeCase{1, "net", "network device"}, TypeCase{2, "block", "block device"},
+                    TypeCase{3, "console", "console"}, TypeCase{4, "entropy", "entropy source"},
+                    TypeCase{5, "balloon", "memory ballooning (traditional)"},
+                    TypeCase{8, "scsi", "SCSI host"}, TypeCase{9, "9p", "9P transport"},
+                    TypeCase{16, "gpu", "GPU device"}, TypeCase{18, "input", "Input device"},
+                    TypeCase{19, "socket", "Socket device"},
+                    TypeCase{20, "crypto", "Crypto device"}, TypeCase{23, "iommu", "IOMMU device"},
+                    TypeCase{26, "file-system", "file system device"},
+                    TypeCase{45, "spi", "SPI controller"}));
+
+TEST(DeviceTypes, ReservedIdsHaveNone) {
+    for (const unsigned id : {0u, 14u, 15u, 37u, 46u, 63u, 0xFFFFu}) {
+        EXPECT_EQ(virtio::find_device_type(DeviceId{static_cast<uint16_t>(id)}), nullptr) << id;
+    }
+}
+
+TEST(DeviceTypes, NamesAreDistinctWords) {
+    std::map<std::string, unsigned> seen;
+    for (unsigned id = 0; id < 64; ++id) {
+        const auto* type = virtio::find_device_type(DeviceId{static_cast<uint16_t>(id)});
+        if (type == nullptr) continue;
+        EXPECT_EQ(std::string{type->name}.find(' '), std::string::npos);
+        EXPECT_TRUE(seen.emplace(type->name, id).second) << type->name;
+    }
+    EXPECT_EQ(seen.size(), 42u);
+}
+
+TEST(Identify, OnlyTheVendorsIdsAreVirtio) {
+    EXPECT_FALSE(virtio::identify(0x1AF5, 0x1041, 1));
+    EXPECT_FALSE(virtio::identify(0x1AF4, 0x0FFF, 1));
+    EXPECT_FALSE(virtio::identify(0x1AF4, 0x1080, 1));
+    EXPECT_FALSE(virtio::identify(0x1AF4, 0x1110, 1)); // ivshmem
+    EXPECT_FALSE(virtio::identify(0xFFFF, 0xFFFF, 0xFFFF));
+}
+
+TEST(Identify, ModernIdsCountFrom0x1040) {
+    for (uint16_t n = 0; n < 0x40; ++n) {
+        const auto identity = virtio::identify(0x1AF4, static_cast<uint16_t>(0x1040 + n), 0x1100);
+        ASSERT_TRUE(identity);
+        EXPECT_EQ(identity->id, DeviceId{n});
+        EXPECT_FALSE(identity->transitional);
+    }
+}
+
+TEST(Identify, TransitionalIdsTakeTheSubsystem) {
+    for (uint16_t n = 0; n < 0x40; ++n) {
+        const auto identity = virtio::identify(0x1AF4, static_cast<uint16_t>(0x1000 + n), 8);
+        ASSERT_TRUE(identity);
+        EXPECT_EQ(identity->id, DeviceId{8});
+        EXPECT_TRUE(identity->transitional);
+    }
+}
+
+//------------------------------------------------------------------------------ whole functions
+
+class Virtio : public testing::Test {
+protected:
+    FakeHypervisor machine_;
+    test::FakeHostBridge& host = machine_.add_host_bridge(0);
+
+    ~Virtio() override { release(findings_, topology_); }
+    static void release(const virtio::Findings& findings, pci::Topology& topology) {
+        std::free(const_cast<virtio::Finding*>(findings.begin()));
+        test::free_topology(topology);
+    }
+
+    FakeHypervisor& machine() { return machine_; }
+
+    const virtio::Findings& gather() {
+        machine_.fill_tree(tree_);
+        rtas_.emplace(machine_.rtas_tokens());
+        auto topology = pci::enumerate(tree_, *rtas_);
+        EXPECT_TRUE(topology) << (topology ? "" : topology.error().message);
+        topology_ = *topology;
+        pci::allocate(topology_);
+        auto findings = virtio::Findings::gather(topology_);
+        EXPECT_TRUE(findings);
+        findings_ = *findings;
+        return findings_;
+    }
+    const virtio::Finding& only() {
+        const auto& findings = gather();
+        EXPECT_EQ(findings.end() - findings.begin(), 1);
+        return *findings.begin();
+    }
+    /// The hypervisor of docs/dma-bypass.md, for functions on root buses.
+    void make_capable() {
+        machine_.handlers[hcall::Number::pci_dma_bypass] = [this](hcall::Registers& registers) {
+            ++queries_;
+            if (registers.r5 >> 16 != 0) return hcall::Status::unsupported; // behind a bridge
+            registers.r4 = on_;
+            registers.r5 = uint64_t{1} << 60;
+            if (registers.r6 == 0) on_ = 0;
+            return hcall::Status::success;
+        };
+    }
+    std::string text(const char* name) {
+        return std::string{tree_.text(*findings_.begin()->function->node, name)};
+    }
+
+    fdt::Tree tree_;
+    std::optional<hcall::Rtas> rtas_;
+    pci::Topology topology_;
+    virtio::Findings findings_;
+    unsigned queries_ = 0;
+    uint64_t on_ = 0;
+};
+
+TEST_F(Virtio, ModernWithoutBit33IsFixed) {
+    auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1 | 0x20);
+    const auto& finding = only();
+    ASSERT_TRUE(finding.device);
+    EXPECT_EQ(finding.verdict, Verdict::fixed);
+    EXPECT_EQ(finding.device->features.low, version_1 | 0x20);
+    EXPECT_STREQ(finding.device->type_name(), "net");
+    EXPECT_EQ(finding.device->transport.kind(), virtio::Transport::Kind::modern);
+    EXPECT_EQ(device.breaches, 0u);
+    EXPECT_EQ(device.status, 0);
+    EXPECT_GE(device.resets, 2u);
+}
+
+TEST_F(Virtio, ModernWithBit33OnAStockHypervisorIsUnstated) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{2}, version_1 | access_platform);
+    EXPECT_EQ(only().verdict, Verdict::unstated);
+}
+
+TEST_F(Virtio, ModernWithBit33OnACapableHypervisorIsSwitchable) {
+    make_capable();
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{2}, version_1 | access_platform);
+    EXPECT_EQ(only().verdict, Verdict::switchable);
+}
+
+TEST_F(Virtio, FixedStaysFixedOnACapableHypervisorAndIsNotAsked) {
+    make_capable();
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{2}, version_1);
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+    EXPECT_EQ(queries_, 0u);
+}
+
+TEST_F(Virtio, OtherFunctionsAreSwitchableOnACapableHypervisor) {
+    make_capable();
+    host.bus.add<FakeFunction>(0, 0, uint16_t{0x8086}, uint16_t{0x100E}, 0x020000u);
+    const auto& finding = only();
+    EXPECT_EQ(finding.verdict, Verdict::switchable);
+    EXPECT_FALSE(finding.is_virtio);
+}
+
+TEST_F(Virtio, OtherFunctionsAreUnstatedOnAStockHypervisor) {
+    host.bus.add<FakeFunction>(0, 0, uint16_t{0x8086}, uint16_t{0x100E}, 0x020000u);
+    EXPECT_EQ(only().verdict, Verdict::unstated);
+}
+
+TEST_F(Virtio, BehindABridgeTheRefusalIsTakenAtItsWord) {
+    make_capable();
+    auto& bridge = host.bus.add<FakeBridge>(0, 0);
+    bridge.bus.add<FakeVirtio>(0, 0, uint16_t{2}, version_1 | access_platform);
+    bridge.bus.add<FakeVirtio>(1, 0, uint16_t{2}, version_1);
+    const auto& findings = gather();
+    ASSERT_EQ(findings.end() - findings.begin(), 3);
+    EXPECT_EQ(findings.begin()[1].verdict, Verdict::unstated);
+    EXPECT_STREQ(findings.begin()[1].reason, "the hypervisor refuses");
+    EXPECT_EQ(findings.begin()[2].verdict, Verdict::fixed);
+}
+
+TEST_F(Virtio, AHypervisorThatDoesNotKnowTheCallIsAskedOnce) {
+    for (unsigned slot = 0; slot < 8; ++slot) {
+        host.bus.add<FakeVirtio>(slot, 0, uint16_t{1}, version_1 | access_platform);
+    }
+    gather();
+    EXPECT_EQ(machine().call_count(hcall::Number::pci_dma_bypass), 1u);
+}
+
+TEST_F(Virtio, AnyOtherAnswerOfTheHypervisorClaimsNothing) {
+    for (const auto status : {hcall::Status::parameter, hcall::Status::p2, hcall::Status::hardware,
+                              hcall::Status::privilege, hcall::Status::state}) {
+        FakeHypervisor other;
+        other.add_host_bridge(0).bus.add<FakeVirtio>(0, 0, uint16_t{1},
+                                                     version_1 | access_platform);
+        other.handlers[hcall::Number::pci_dma_bypass] = [&](hcall::Registers&) { return status; };
+        fdt::Tree tree;
+        other.fill_tree(tree);
+        const hcall::Rtas rtas{other.rtas_tokens()};
+        auto topology = pci::enumerate(tree, rtas);
+        ASSERT_TRUE(topology);
+        pci::allocate(*topology);
+        auto findings = virtio::Findings::gather(*topology);
+        ASSERT_TRUE(findings);
+        EXPECT_EQ(findings->begin()->verdict, Verdict::unstated) << hcall::name(status);
+        release(*findings, *topology);
+    }
+}
+
+TEST_F(Virtio, TransitionalUsesItsModernStructures) {
+    auto& device = host.bus.add<FakeLegacyVirtio>(0, 0, uint16_t{2}, 0x42u, uint16_t{0x1001});
+    device.add_bar(4, FakeBar::memory64_prefetchable, 0x4000);
+    device.add_structures();
+    device.offered = version_1 | 0x42;
+    const auto& finding = only();
+    ASSERT_TRUE(finding.device);
+    EXPECT_EQ(finding.device->transport.kind(), virtio::Transport::Kind::modern);
+    EXPECT_EQ(finding.verdict, Verdict::fixed);
+    EXPECT_STREQ(finding.device->type_name(), "block");
+}
+
+TEST_F(Virtio, LegacyIsFixed) {
+    auto& device = host.bus.add<FakeLegacyVirtio>(0, 0, uint16_t{4}, 0x31000000u, uint16_t{0x1005});
+    const auto& finding = only();
+    ASSERT_TRUE(finding.device);
+    EXPECT_EQ(finding.device->transport.kind(), virtio::Transport::Kind::legacy);
+    EXPECT_EQ(finding.verdict, Verdict::fixed);
+    EXPECT_EQ(finding.device->features.low, 0x31000000u);
+    EXPECT_EQ(device.breaches, 0u);
+    EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(Virtio, FeaturesBeyond64AreReadToo) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1).offered_high = 0x8000000000000001;
+    const auto& finding = only();
+    ASSERT_TRUE(finding.device);
+    EXPECT_EQ(finding.device->features.high, 0x8000000000000001u);
+    EXPECT_TRUE(finding.device->features.has(64));
+    EXPECT_TRUE(finding.device->features.has(127));
+    EXPECT_FALSE(finding.device->features.has(65));
+}
+
+TEST_F(Virtio, AnUnassignedTypeIsStillDescribed) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{0x3F}, version_1);
+    const auto& finding = only();
+    ASSERT_TRUE(finding.device);
+    EXPECT_STREQ(finding.device->type_name(), "unknown");
+}
+
+TEST_F(Virtio, ASlowResetIsWaitedFor) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1).slow_resets = 1000;
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+}
+
+TEST_F(Virtio, StaleStatusIsCleared) {
+    auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    device.status = 0x0F;
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+    EXPECT_EQ(device.breaches, 0u);
+    EXPECT_EQ(device.status, 0);
+}
+
+//------------------------------------------------------------------------------ broken devices
+
+struct Breakage {
+    const char* name;
+    void (*make)(test::FakeBus& bus);
+    const char* says; ///< what the console line must name
+};
+
+/// A device whose capabilities the case adds itself.
+FakeVirtio& bare(test::FakeBus& bus) {
+    auto& device = bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1041});
+    device.add_bar(1, FakeBar::memory32, 0x1000);
+    device.add_bar(4, FakeBar::memory64_prefetchable, 0x4000);
+    return device;
+}
+
+const Breakage breakages[] = {
+    {"AllOnes",
+     [](test::FakeBus& bus) { bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1).dead = true; },
+     "all ones"},
+    {"LegacyAllOnes",
+     [](test::FakeBus& bus) { bus.add<FakeLegacyVirtio>(0, 0, uint16_t{1}, 0u).dead = true; },
+     "all ones"},
+    {"NeverLeavesReset",
+     [](test::FakeBus& bus) {
+         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1).never_resets = true;
+     },
+     "does not become 0"},
+    {"FeaturesAllOnes",
+     [](test::FakeBus& bus) { bus.add<FakeVirtio>(0, 0, uint16_t{1}, ~uint64_t{0}); }, "all ones"},
+    {"NoVersion1",
+     [](test::FakeBus& bus) { bus.add<FakeVirtio>(0, 0, uint16_t{1}, uint64_t{0x20}); },
+     "VIRTIO_F_VERSION_1"},
+    {"NoCapabilities", [](test::FakeBus& bus) { bare(bus); }, "common configuration"},
+    {"NoCommon",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "common configuration structure is missing"},
+    {"NoNotification",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 0, 0x1000);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "notification structure is missing"},
+    {"NoIsr",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 0, 0x1000);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+     },
+     "ISR status structure is missing"},
+    {"CommonPastTheBar",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 0x3FFC, 0x1000);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "outside BAR 4"},
+    {"OffsetWraps",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 0xFFFFFFC0, 0x80);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "outside BAR 4"},
+    {"LengthHuge",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 0, 0xFFFFFFFF);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "outside BAR 4"},
+    {"LengthShort",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 0, 55);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "has 55 bytes, needs 56"},
+    {"Unaligned",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 4, 2, 0x1000);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "not aligned"},
+    {"BarThatIsNotThere",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 2, 0, 0x1000);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "BAR that does not exist"},
+    {"ReservedBarOnly",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         device.add_virtio_capability(1, 6, 0, 0x1000);
+         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+     },
+     "common configuration structure is missing"},
+    {"CapabilityLoop",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         const uint8_t at = device.add_virtio_capability(1, 4, 0, 0x1000);
+         device.config[at + 1u] = at;
+     },
+     "capabilit"},
+    {"CapabilityPointerLow",
+     [](test::FakeBus& bus) {
+         auto& device = bare(bus);
+         const uint8_t at = device.add_virtio_capability(1, 4, 0, 0x1000);
+         device.config[at + 1u] = 0x10;
+     },
+     "capabilit"},
+    {"LegacyWithoutItsBar",
+     [](test::FakeBus& bus) {
+         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1000});
+     },
+     "legacy I/O BAR"},
+    {"LegacyBarInMemory",
+     [](test::FakeBus& bus) {
+         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1000})
+             .add_bar(0, FakeBar::memory32, 0x1000);
+     },
+     "legacy I/O BAR"},
+    {"LegacyBarTooSmall",
+     [](test::FakeBus& bus) {
+         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1000})
+             .add_bar(0, FakeBar::io, 16);
+     },
+     "legacy I/O BAR"},
+};
+
+class Broken : public Virtio, public testing::WithParamInterface<Breakage> {};
+
+TEST_P(Broken, GetsNoPropertyAndOneLine) {
+    make_capable();
+    log::set_level(log::Level::quiet);
+    GetParam().make(host.bus);
+    const auto& finding = only();
+    log::set_level(log::Level::normal);
+    EXPECT_TRUE(finding.is_virtio);
+    EXPECT_FALSE(finding.device);
+    EXPECT_EQ(finding.verdict, Verdict::unstated);
+    EXPECT_EQ(queries_, 0u) << "a broken device is not even asked about";
+    EXPECT_NE(machine().console.find(GetParam().says), std::string::npos) << machine().console;
+    EXPECT_EQ(machine().console_count("nothing is claimed about its DMA"), 1u) << machine().console;
+    ASSERT_TRUE(findings_.describe(tree_));
+    EXPECT_FALSE(tree_.has(*finding.function->node, "qemu,dma-bypass"));
+    EXPECT_FALSE(tree_.has(*finding.function->node, "spillway,virtio-device"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Virtio, Broken, testing::ValuesIn(breakages),
+                         [](const auto& breakage) { return std::string{breakage.param.name}; });
+
+TEST_F(Virtio, ReservedStructureTypesAndBarsArePassedOver) {
+    auto& device = bare(host.bus);
+    device.add_structures();
+    device.add_virtio_capability(1, 7, 0, 0x1000); // comes first in the list
+    device.add_virtio_capability(0, 4, 0, 0x1000);
+    device.add_virtio_capability(200, 4, 0, 0x1000);
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+}
+
+TEST_F(Virtio, TheFirstStructureOfATypeCounts) {
+    auto& device = bare(host.bus);
+    device.add_virtio_capability(1, 4, 0x3F00, 0x1000); // bad, but second in the list
+    device.add_structures();
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+}
+
+TEST_F(Virtio, SilentDevicesShareOneBudget) {
+    test::FakeClock::step = 512'000; // a look takes a millisecond
+    for (unsigned slot = 0; slot < 16; ++slot) {
+        host.bus.add<FakeVirtio>(slot, 0, uint16_t{1}, version_1).never_resets = true;
+    }
+    const uint64_t start = test::FakeClock::now;
+    gather();
+    const uint64_t spent = test::FakeClock::now - start;
+    test::FakeClock::step = 512;
+    EXPECT_LT(spent, 3 * clock::frequency());
+    EXPECT_EQ(machine().console_count("does not become 0"), 16u);
+}
+
+TEST_F(Virtio, AGoodDeviceAfterSilentOnesIsRecognised) {
+    test::FakeClock::step = 512'000;
+    for (unsigned slot = 0; slot < 4; ++slot) {
+        host.bus.add<FakeVirtio>(slot, 0, uint16_t{1}, version_1).never_resets = true;
+    }
+    host.bus.add<FakeVirtio>(9, 0, uint16_t{1}, version_1);
+    const auto& findings = gather();
+    test::FakeClock::step = 512;
+    EXPECT_EQ(findings.begin()[4].verdict, Verdict::fixed);
+}
+
+TEST_F(Virtio, ABarWithoutAddressIsSaid) {
+    host.windows[2].size = 0; // no 64-bit window: the BAR goes to the 32-bit one
+    host.windows[1].size = 0; // which is not there either
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    const auto& finding = only();
+    EXPECT_FALSE(finding.device);
+    EXPECT_EQ(finding.verdict, Verdict::unstated);
+}
+
+//------------------------------------------------------------------------------ what is written
+
+TEST_F(Virtio, PropertiesOfAFixedDevice) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{2}, version_1 | 0x123);
+    gather();
+    ASSERT_TRUE(findings_.describe(tree_));
+    EXPECT_EQ(text("qemu,dma-bypass"), "fixed");
+    EXPECT_EQ(text("spillway,virtio-device"), "block");
+    const fdt::Node& node = *findings_.begin()->function->node;
+    EXPECT_EQ(tree_.value(node, "spillway,virtio-features").size(), 8u);
+    EXPECT_EQ(tree_.cells64(node, "spillway,virtio-features", 0), version_1 | 0x123);
+    EXPECT_EQ(tree_.value(node, "qemu,dma-bypass").size(), sizeof "fixed");
+}
+
+TEST_F(Virtio, PropertiesOfASwitchableDevice) {
+    make_capable();
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1 | access_platform);
+    gather();
+    ASSERT_TRUE(findings_.describe(tree_));
+    EXPECT_EQ(text("qemu,dma-bypass"), "switchable");
+    EXPECT_EQ(text("spillway,virtio-device"), "net");
+}
+
+TEST_F(Virtio, AnUnstatedDeviceHasOnlyTheInformativeProperties) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1 | access_platform);
+    gather();
+    ASSERT_TRUE(findings_.describe(tree_));
+    const fdt::Node& node = *findings_.begin()->function->node;
+    EXPECT_FALSE(tree_.has(node, "qemu,dma-bypass"));
+    EXPECT_EQ(text("spillway,virtio-device"), "net");
+}
+
+TEST_F(Virtio, AFunctionThatIsNotVirtioHasNoVirtioProperty) {
+    host.bus.add<FakeFunction>(0, 0, uint16_t{0x8086}, uint16_t{0x100E}, 0x020000u);
+    gather();
+    ASSERT_TRUE(findings_.describe(tree_));
+    const fdt::Node& node = *findings_.begin()->function->node;
+    EXPECT_FALSE(tree_.has(node, "spillway,virtio-device"));
+    EXPECT_FALSE(tree_.has(node, "spillway,virtio-features"));
+}
+
+//------------------------------------------------------------------------------ the end
+
+TEST_F(Virtio, QuiesceResetsDevicesAndClosesWindows) {
+    make_capable();
+    auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1 | access_platform);
+    gather();
+    on_ = 1; // somebody has opened the window and started the device
+    device.status = 0x0F;
+    findings_.quiesce();
+    EXPECT_EQ(on_, 0u);
+    EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(Virtio, QuiesceNamesAWindowThatStaysOpen) {
+    host.bus.add<FakeVirtio>(5, 0, uint16_t{1}, version_1 | access_platform);
+    machine().handlers[hcall::Number::pci_dma_bypass] = [](hcall::Registers& registers) {
+        if (registers.r6 == 0) return hcall::Status::state;
+        registers.r4 = 1;
+        return hcall::Status::success;
+    };
+    gather();
+    findings_.quiesce();
+    EXPECT_NE(machine().console.find("00:05.0"), std::string::npos) << machine().console;
+    EXPECT_NE(machine().console.find("H_STATE"), std::string::npos);
+}
+
+TEST_F(Virtio, NoFunctionsNoFindings) {
+    const auto& findings = gather();
+    EXPECT_EQ(findings.begin(), findings.end());
+    ASSERT_TRUE(findings_.describe(tree_));
+    findings_.quiesce();
+}
+
+} // namespace
+} // namespace spillway

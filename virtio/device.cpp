@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "virtio/device.h"
+
+#include "base/clock.h"
+#include "hcall/cache_inhibited.h"
+
+namespace spillway::virtio {
+namespace {
+
+std::unexpected<Error> wrong(const pci::Function& function, const char* what) {
+    const pci::Location& at = function.location;
+    return fail(ErrorCode::device, "virtio %02x:%02x.%x: %s", at.bus, at.device, at.function, what);
+}
+
+/// VIRTIO 1.3, 2.4: the device is reset when its status reads 0.
+bool reset(const Transport& transport, Patience& patience) {
+    transport.set_status(0);
+    const uint64_t start = clock::ticks();
+    bool done = transport.status() == 0;
+    while (!done && clock::ticks() - start < patience.left())
+        done = transport.status() == 0;
+    if (!done) patience.spend(clock::ticks() - start);
+    return done;
+}
+
+uint64_t read_features(const Transport& transport, unsigned window) {
+    return transport.offered_features(window) | uint64_t{transport.offered_features(window + 1)}
+                                                    << 32;
+}
+
+} // namespace
+
+const char* Device::type_name() const {
+    const DeviceType* type = find_device_type(identity.id);
+    return type != nullptr ? type->name : "unknown";
+}
+
+Result<Device> recognise(const pci::Topology& topology, const pci::Function& function,
+                         const Identity& identity, Patience& patience) {
+    const auto transport = Transport::open(topology, function, identity.transitional);
+    if (!transport) return error_of(transport);
+
+    if (transport->status() == hcall::all_ones<uint8_t>) {
+        return wrong(function, "device status reads as all ones");
+    }
+    if (!reset(*transport, patience)) {
+        return wrong(function, "device status does not become 0 after a reset");
+    }
+    transport->set_status(status_acknowledge);
+    transport->set_status(status_acknowledge | status_driver);
+    const Features features{read_features(*transport, 0), read_features(*transport, 2)};
+    if (!reset(*transport, patience)) {
+        return wrong(function, "device status does not become 0 after features were read");
+    }
+    if (features.low == hcall::all_ones<uint64_t>) {
+        return wrong(function, "offered features read as all ones");
+    }
+    if (transport->kind() == Transport::Kind::modern && !features.has(feature_version_1)) {
+        return wrong(function, "modern registers, but VIRTIO_F_VERSION_1 is not offered");
+    }
+    return Device{identity, *transport, features};
+}
+
+} // namespace spillway::virtio
