@@ -154,6 +154,10 @@ Bytes blob_property(Bytes blob, const char* path, const char* name) {
     return {static_cast<const std::byte*>(value), static_cast<size_t>(length)};
 }
 
+uint32_t blob_boot_cpu(Bytes blob) {
+    return fdt_boot_cpuid_phys(blob.data());
+}
+
 void for_each_reservation(Bytes blob, void (*visit)(PhysicalRange, void* context), void* context) {
     const int count = fdt_num_mem_rsv(blob.data());
     for (int i = 0; i < count; ++i) {

@@ -19,6 +19,9 @@ Result<Bytes> check_blob(const std::byte* memory, size_t largest_possible);
 /// blob; empty when absent. For the few things that are needed before there is a tree.
 Bytes blob_property(Bytes blob, const char* path, const char* name);
 
+/// `reg` of the processor that runs the firmware, from the header of a checked blob.
+uint32_t blob_boot_cpu(Bytes blob);
+
 /// Calls `visit` for each entry of a checked blob's memory reservation map.
 void for_each_reservation(Bytes blob, void (*visit)(PhysicalRange, void* context), void* context);
 

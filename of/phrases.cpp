@@ -42,7 +42,7 @@ void Client::interpret(Call& call) {
     const auto* phrase = std::ranges::find(phrases, trimmed(text.view()), &Phrase::text);
     if (phrase == std::end(phrases)) return;
     if (phrase->meaning == Meaning::restart) platform_.restart();
-    if (phrase->meaning == Meaning::stop) platform_.leave(phrase->text);
+    if (phrase->meaning == Meaning::stop) platform_.power_off();
     call.returns[0] = 0;
 }
 

@@ -37,6 +37,8 @@ public:
     virtual void quiesce() = 0;
     /// The client has left (`exit`, `enter`): says so and stops the machine.
     [[noreturn]] virtual void leave(const char* how) = 0;
+    /// "power-off": the client has finished.
+    [[noreturn]] virtual void power_off() = 0;
     /// `boot`, "reset-all": restarts the machine.
     [[noreturn]] virtual void restart() = 0;
 

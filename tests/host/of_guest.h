@@ -44,6 +44,7 @@ public:
     Result<void> client_architecture_support(PhysicalAddress vectors) override;
     void quiesce() override { ++quiesced; }
     [[noreturn]] void leave(const char* how) override { throw Left{how}; }
+    [[noreturn]] void power_off() override { throw Left{"power-off"}; }
     [[noreturn]] void restart() override { throw Left{"restart"}; }
 
     uint32_t clock = 0;

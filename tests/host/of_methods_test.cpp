@@ -222,7 +222,7 @@ TEST_F(OfPhrase, ResetAllRestarts) {
 
 TEST_F(OfPhrase, PowerOffStops) {
     for (const char* phrase : {"power-off", "shut-down", "poweroff"}) {
-        EXPECT_EQ(interpret(phrase), phrase);
+        EXPECT_EQ(interpret(phrase), "power-off") << phrase;
     }
 }
 

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The firmware's side of the client interface: what a program may set in motion.
+#pragma once
+
+#include "base/error.h"
+#include "fdt/blob.h"
+#include "fdt/tree.h"
+#include "of/platform.h"
+#include "pci/topology.h"
+#include "virtio/dma_contract.h"
+
+namespace spillway::boot {
+
+class Handoff final : public of::Platform {
+public:
+    /// `blob` is the tree that QEMU gave at reset.
+    Handoff(fdt::Tree& tree, const pci::Topology& topology, const virtio::Findings& findings,
+            fdt::Bytes blob, uint64_t started)
+        : tree_(tree)
+        , topology_(topology)
+        , findings_(findings)
+        , hypervisor_tree_size_(blob.size())
+        , boot_cpu_(fdt::blob_boot_cpu(blob))
+        , started_(started) {}
+
+    uint32_t milliseconds() override;
+    Result<void> client_architecture_support(PhysicalAddress vectors) override;
+    void quiesce() override;
+    [[noreturn]] void leave(const char* how) override;
+    [[noreturn]] void power_off() override;
+    [[noreturn]] void restart() override;
+
+private:
+    Result<size_t> update_hypervisor();
+
+    fdt::Tree& tree_;
+    const pci::Topology& topology_;
+    const virtio::Findings& findings_;
+    size_t hypervisor_tree_size_; ///< QEMU accepts a tree of twice this
+    uint32_t boot_cpu_;
+    uint64_t started_;
+};
+
+} // namespace spillway::boot

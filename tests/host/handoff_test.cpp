@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The hypervisor's answer to architecture vectors, and the quiet end of the firmware's stay.
+#include "boot/handoff.h"
+
+#include "fdt/blob.h"
+#include "hcall/device_tree.h"
+#include "pci/allocate.h"
+#include "pci/enumerate.h"
+#include "tests/host/fake_virtio.h"
+#include "tests/host/pci_machine.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace spillway {
+namespace {
+
+using test::FakeVirtio;
+
+constexpr uint64_t version_1 = uint64_t{1} << 32;
+constexpr uint64_t access_platform = uint64_t{1} << 33;
+
+std::vector<std::byte> blob_of(const fdt::Tree& tree) {
+    // Blobs are 8-byte aligned, and so is what operator new returns.
+    std::vector<std::byte> bytes(fdt::blob_size_bound(tree, 0));
+    const auto blob = fdt::write_blob(tree, {}, 0, bytes);
+    EXPECT_TRUE(blob);
+    bytes.resize(blob->size());
+    return bytes;
+}
+
+class HandoffTest : public testing::Test {
+protected:
+    test::FakeHypervisor machine_;
+    test::FakeHostBridge& host_ = machine_.add_host_bridge(0);
+    fdt::Tree tree_;
+    pci::Topology topology_;
+    virtio::Findings findings_;
+    std::optional<hcall::Rtas> rtas_;
+    std::optional<boot::Handoff> handoff_;
+    std::vector<std::byte> given_;
+    std::vector<std::byte> told_; ///< the tree that the hypervisor was told last
+
+    ~HandoffTest() override {
+        std::free(const_cast<virtio::Finding*>(findings_.begin()));
+        test::free_topology(topology_);
+    }
+
+    /// With a tree of the hypervisor's of `size` bytes; 0: as large as it is.
+    void boot(size_t size = 0) {
+        machine_.fill_tree(tree_);
+        given_ = blob_of(tree_);
+        const fdt::Bytes given{given_.data(), size != 0 ? size : given_.size()};
+        rtas_.emplace(machine_.rtas_tokens());
+        topology_ = *pci::enumerate(tree_, *rtas_);
+        pci::allocate(topology_);
+        findings_ = *virtio::Findings::gather(topology_);
+        ASSERT_TRUE(findings_.describe(tree_));
+        handoff_.emplace(tree_, topology_, findings_, given, 0);
+        machine_.handlers[hcall::Number::update_dt] = [this](hcall::Registers& registers) {
+            const auto blob = fdt::check_blob(to_pointer({registers.r4}), fdt::largest_blob);
+            if (!blob) return hcall::Status::parameter;
+            told_.assign(blob->begin(), blob->end());
+            return hcall::Status::success;
+        };
+    }
+    /// H_CAS answers with this blob, behind the version word.
+    void answer_with(std::vector<std::byte> blob) {
+        machine_.handlers[hcall::Number::client_architecture_support] =
+            [blob](hcall::Registers& registers) {
+                EXPECT_EQ(registers.r4, 0x5000u);
+                EXPECT_EQ(registers.r6, hcall::cas_reply_size);
+                std::byte* reply = to_pointer({registers.r5});
+                const uint32_t version = 1;
+                std::memcpy(reply, &version, sizeof version);
+                std::memcpy(reply + hcall::cas_reply_header, blob.data(), blob.size());
+                return hcall::Status::success;
+            };
+    }
+};
+
+TEST_F(HandoffTest, TheAnswerIsMergedAndOurPropertiesStay) {
+    host_.bus.add<FakeVirtio>(1, 0, uint16_t{1}, version_1);
+    boot();
+    fdt::Tree answer;
+    machine_.fill_tree(answer);
+    ASSERT_TRUE(answer.set_text(*answer.find("/chosen"), "ibm,architecture-vec-5", "negotiated",
+                                fdt::Origin::hypervisor));
+    answer_with(blob_of(answer));
+    const fdt::Phandle before = tree_.phandle(*findings_.begin()->function->node);
+    const auto done = handoff_->client_architecture_support({0x5000});
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(tree_.text(*tree_.find("/chosen"), "ibm,architecture-vec-5"), "negotiated");
+    const fdt::Node* node = tree_.find(before);
+    ASSERT_NE(node, nullptr);
+    EXPECT_EQ(tree_.text(*node, "qemu,dma-bypass"), "fixed");
+}
+
+TEST_F(HandoffTest, ARefusalIsPassedOn) {
+    boot();
+    machine_.handlers[hcall::Number::client_architecture_support] = [](hcall::Registers&) {
+        return hcall::Status::hardware;
+    };
+    const auto done = handoff_->client_architecture_support({0x5000});
+    ASSERT_FALSE(done);
+    EXPECT_STREQ(done.error().message, "H_CAS: H_HARDWARE");
+}
+
+TEST_F(HandoffTest, AnAnswerThatIsNoTreeLeavesTheTreeAlone) {
+    boot();
+    const size_t nodes = tree_.node_count();
+    answer_with(std::vector<std::byte>(64));
+    EXPECT_FALSE(handoff_->client_architecture_support({0x5000}));
+    EXPECT_EQ(tree_.node_count(), nodes);
+}
+
+TEST_F(HandoffTest, QuiesceTellsTheHypervisorTheWholeTree) {
+    host_.bus.add<FakeVirtio>(1, 0, uint16_t{2}, version_1);
+    boot();
+    handoff_->quiesce();
+    ASSERT_FALSE(told_.empty());
+    fdt::Tree told;
+    ASSERT_TRUE(fdt::read_blob(told_, told));
+    EXPECT_EQ(told.node_count(), tree_.node_count());
+    char path[128];
+    const fdt::Node& node = *findings_.begin()->function->node;
+    const std::string_view where{path, tree_.path(node, path)};
+    ASSERT_NE(told.find(where), nullptr);
+    EXPECT_EQ(told.text(*told.find(where), "qemu,dma-bypass"), "fixed");
+    EXPECT_EQ(told.phandle(*told.find(where)), tree_.phandle(node));
+}
+
+TEST_F(HandoffTest, ATreeOfMoreThanTwiceTheSizeIsNotSent) {
+    boot(100);
+    handoff_->quiesce();
+    EXPECT_TRUE(told_.empty());
+    EXPECT_NE(machine_.console.find("more than twice the 100"), std::string::npos)
+        << machine_.console;
+}
+
+TEST_F(HandoffTest, AfterAnAnswerItsSizeIsTheMeasure) {
+    boot();
+    fdt::Tree small;
+    ASSERT_TRUE(small.set_text(*small.root(), "model", "tiny", fdt::Origin::hypervisor));
+    answer_with(blob_of(small));
+    ASSERT_TRUE(handoff_->client_architecture_support({0x5000}));
+    ASSERT_TRUE(
+        tree_.set(*tree_.root(), "large", std::vector<std::byte>(4096), fdt::Origin::firmware));
+    handoff_->quiesce();
+    EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(HandoffTest, ARefusedTreeIsSaid) {
+    boot();
+    machine_.handlers[hcall::Number::update_dt] = [](hcall::Registers&) {
+        return hcall::Status::parameter;
+    };
+    handoff_->quiesce();
+    EXPECT_NE(machine_.console.find("H_PARAMETER"), std::string::npos) << machine_.console;
+}
+
+TEST_F(HandoffTest, QuiesceSilencesWhoeverWasMadeMaster) {
+    auto& device = host_.bus.add<FakeVirtio>(1, 0, uint16_t{1}, version_1 | access_platform);
+    boot();
+    device.config[4] |= static_cast<uint8_t>(pci::command_bus_master);
+    device.status = 0x0F;
+    handoff_->quiesce();
+    EXPECT_FALSE(device.bus_master());
+    EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(HandoffTest, MillisecondsCountFromTheStart) {
+    boot();
+    const uint32_t first = handoff_->milliseconds();
+    EXPECT_GE(handoff_->milliseconds(), first);
+}
+
+} // namespace
+} // namespace spillway
