@@ -364,47 +364,29 @@ uint64_t parking_place(const Bar& bar) {
     return bar.space == Space::memory64 ? ~(bar.size - 1) : 0;
 }
 
-/// Writes the address of a BAR. False when one did not stick; then it is dropped.
-bool program_bar(const Config& config, const Function& function, Bar& bar) {
+/// Writes the address of a BAR, and drops one that does not stick.
+void program_bar(const Config& config, const Function& function, Bar& bar) {
     const Register32 low{bar.config_offset};
     const Register32 high = low + 4;
     const bool pair = bar.space == Space::memory64;
     const uint64_t wanted = bar.assigned ? bar.address.value : parking_place(bar);
     config.write(low, static_cast<uint32_t>(wanted));
     if (pair) config.write(high, static_cast<uint32_t>(wanted >> 32));
-    if (!bar.assigned) return true;
+    if (!bar.assigned) return;
     uint64_t found = config.read(low) & address_mask(bar);
     if (pair) found |= uint64_t{config.read(high)} << 32;
-    if (found == wanted) return true;
+    if (found == wanted) return;
     bar.assigned = false;
     log::warning("pci %s: BAR at 0x%02x holds 0x%llx instead of 0x%llx: not used",
                  name(function).text, unsigned{bar.config_offset},
                  static_cast<unsigned long long>(found), static_cast<unsigned long long>(wanted));
-    return false;
 }
 
 void program(const Config& config, Function& function) {
-    uint16_t command = 0, harmful = 0;
     for (Bar& bar : function.bars) {
-        if (bar.size == 0) continue;
-        const uint16_t decode = bar.space == Space::io ? command_io : command_memory;
-        const bool sound = program_bar(config, function, bar);
-        if (bar.rom) continue;
-        // A register that keeps an address of its own may claim somebody else's.
-        if (!sound) harmful |= decode;
-        if (bar.assigned) command |= decode;
+        if (bar.size != 0) program_bar(config, function, bar);
     }
-    command &= static_cast<uint16_t>(~harmful);
-    if (function.is_bridge) {
-        program_windows(config, function);
-        if (function.windows[index_of(Space::io)].size != 0) command |= command_io;
-        if (function.windows[index_of(Space::memory32)].size != 0 ||
-            function.windows[index_of(Space::memory64)].size != 0) {
-            command |= command_memory;
-        }
-    }
-    // Enumeration left 0 there.
-    if (command != 0) config.write(Register16::command, command);
+    if (function.is_bridge) program_windows(config, function);
 }
 
 } // namespace

@@ -8,8 +8,7 @@ namespace spillway::virtio {
 namespace {
 
 std::unexpected<Error> wrong(const pci::Function& function, const char* what) {
-    const pci::Location& at = function.location;
-    return fail(ErrorCode::device, "virtio %02x:%02x.%x: %s", at.bus, at.device, at.function, what);
+    return fail(ErrorCode::device, "virtio %s: %s", pci::name(function).text, what);
 }
 
 /// VIRTIO 1.3, 2.4: the device is reset when its status reads 0.

@@ -126,13 +126,13 @@ Result<void> Findings::describe(fdt::Tree& tree) const {
 void Findings::quiesce() const {
     for (const Finding& finding : *this) {
         const pci::Function& function = *finding.function;
-        const pci::Location& at = function.location;
         if (finding.device) finding.device->transport.set_status(0);
         if (finding.verdict != Verdict::switchable) continue;
-        const auto answer = hcall::disable_dma_bypass(function.host->buid, at.config_address());
+        const auto answer =
+            hcall::disable_dma_bypass(function.host->buid, function.location.config_address());
         if (answer.status != hcall::Status::success || answer.on) {
-            log::warning("pci %02x:%02x.%x: its DMA bypass cannot be turned off: %s", at.bus,
-                         at.device, at.function, hcall::name(answer.status));
+            log::warning("pci %s: its DMA bypass cannot be turned off: %s",
+                         pci::name(function).text, hcall::name(answer.status));
         }
     }
 }

@@ -17,16 +17,21 @@ constexpr unsigned capability_bar_word = 4;
 constexpr unsigned capability_offset_word = 8;
 constexpr unsigned capability_length_word = 12;
 
+/// VIRTIO 1.3, 4.1.4.9: the access capability, struct virtio_pci_cap and four bytes of data.
+constexpr uint8_t access_type = 5;
+constexpr uint8_t access_length = 20;
+constexpr unsigned access_data = 16;
+
 /// VIRTIO 1.3, 4.1.4.3: struct virtio_pci_common_cfg up to and including queue_device.
 constexpr uint32_t common_length = 56;
-constexpr uint64_t common_device_feature_select = 0;
-constexpr uint64_t common_device_feature = 4;
-constexpr uint64_t common_device_status = 20;
+constexpr uint32_t common_device_feature_select = 0;
+constexpr uint32_t common_device_feature = 4;
+constexpr uint32_t common_device_status = 20;
 
 /// VIRTIO 1.3, 4.1.4.10: the legacy header in the I/O BAR, without the MSI-X fields.
 constexpr uint32_t legacy_length = 20;
-constexpr uint64_t legacy_device_features = 0;
-constexpr uint64_t legacy_device_status = 18;
+constexpr uint32_t legacy_device_features = 0;
+constexpr uint32_t legacy_device_status = 18;
 
 /// The structures that every modern device has (4.1.4.2), with the least length of each.
 struct Structure {
@@ -46,67 +51,75 @@ struct Area {
     uint32_t offset;
     uint32_t length;
 };
-using Areas = std::array<std::optional<Area>, required_structures.size()>;
 
-std::unexpected<Error> wrong(const pci::Function& function, const char* what) {
-    const pci::Location& at = function.location;
-    return fail(ErrorCode::device, "virtio %02x:%02x.%x: %s", at.bus, at.device, at.function, what);
+std::unexpected<Error> wrong(const pci::Function& function, const char* name, const char* what) {
+    return fail(ErrorCode::device, "virtio %s: %s %s", pci::name(function).text, name, what);
 }
 
 uint32_t read_word(const pci::Config& config, const pci::Capability& capability, unsigned offset) {
     return config.read(pci::Register32(capability.offset + offset));
 }
 
-/// The first structure of a type counts; types and BAR numbers that the standard reserves are
-/// passed over, as 4.1.4.1 demands. `any` tells whether there were virtio structures at all.
-Areas read_areas(const pci::Config& config, const pci::CapabilityList& capabilities, bool& any) {
-    Areas areas;
-    any = false;
-    for (const pci::Capability& capability : capabilities) {
-        if (capability.id != pci::CapabilityId::vendor_specific) continue;
-        const uint32_t head = read_word(config, capability, 0);
-        const auto length = static_cast<uint8_t>(head >> 16);
-        const auto type = static_cast<uint8_t>(head >> 24);
-        if (length < smallest_capability || capability.offset > 256 - smallest_capability) continue;
-        for (size_t i = 0; i < areas.size(); ++i) {
-            if (required_structures[i].type != type || areas[i]) continue;
-            const uint32_t bar = read_word(config, capability, capability_bar_word) & 0xFF;
-            any = true;
-            if (bar > 5) continue;
-            areas[i] = Area{static_cast<uint8_t>(bar),
-                            read_word(config, capability, capability_offset_word),
-                            read_word(config, capability, capability_length_word)};
+} // namespace
+
+/// What the capability list says. The first structure of a type counts; types and BAR numbers that
+/// the standard reserves are passed over, as 4.1.4.1 demands.
+struct Structures {
+    std::array<std::optional<Area>, required_structures.size()> areas;
+    uint8_t access = 0; ///< config offset of the access capability; 0: none
+    bool any = false;
+
+    Structures(const pci::Config& config, const pci::CapabilityList& capabilities) {
+        for (const pci::Capability& capability : capabilities) {
+            if (capability.id != pci::CapabilityId::vendor_specific) continue;
+            const uint32_t head = read_word(config, capability, 0);
+            const auto length = static_cast<uint8_t>(head >> 16);
+            const auto type = static_cast<uint8_t>(head >> 24);
+            if (length < smallest_capability || capability.offset > 256 - length) continue;
+            if (type == access_type && length >= access_length && access == 0) {
+                access = capability.offset;
+            }
+            for (size_t i = 0; i < areas.size(); ++i) {
+                if (required_structures[i].type == type && !areas[i]) read(config, capability, i);
+            }
         }
     }
-    return areas;
-}
 
-/// Where the CPU sees the structure, once it is known to lie inside an assigned memory BAR.
-Result<PhysicalAddress> locate(const pci::Function& function, const Structure& structure,
-                               const std::optional<Area>& area) {
-    const pci::Location& at = function.location;
-    const auto complain = [&](const char* what) {
-        return fail(ErrorCode::device, "virtio %02x:%02x.%x: %s structure %s", at.bus, at.device,
-                    at.function, structure.name, what);
-    };
-    if (!area) return complain("is missing");
+private:
+    void read(const pci::Config& config, const pci::Capability& capability, size_t index) {
+        any = true;
+        const uint32_t bar = read_word(config, capability, capability_bar_word) & 0xFF;
+        if (bar > 5) return;
+        areas[index] =
+            Area{static_cast<uint8_t>(bar), read_word(config, capability, capability_offset_word),
+                 read_word(config, capability, capability_length_word)};
+    }
+};
+
+namespace {
+
+/// The structure lies inside its BAR.
+Result<void> check(const pci::Function& function, const Structure& structure,
+                   const std::optional<Area>& area) {
+    if (!area) return wrong(function, structure.name, "is missing");
     const pci::Bar& bar = function.bars[area->bar];
     if (area->length < structure.least_length) {
-        return fail(ErrorCode::device, "virtio %02x:%02x.%x: %s structure has %u bytes, needs %u",
-                    at.bus, at.device, at.function, structure.name, area->length,
-                    structure.least_length);
+        return fail(ErrorCode::device, "virtio %s: %s has %u bytes, needs %u",
+                    pci::name(function).text, structure.name, area->length, structure.least_length);
     }
-    if (area->offset % 4 != 0) return complain("is not aligned");
-    if (bar.size == 0) return complain("names a BAR that does not exist");
+    if (area->offset % 4 != 0) return wrong(function, structure.name, "is not aligned");
+    if (bar.size == 0) return wrong(function, structure.name, "names a BAR that does not exist");
     if (area->length > bar.size || area->offset > bar.size - area->length) {
-        return fail(ErrorCode::device,
-                    "virtio %02x:%02x.%x: %s structure at 0x%x + 0x%x is outside BAR %u (0x%llx)",
-                    at.bus, at.device, at.function, structure.name, area->offset, area->length,
-                    area->bar, static_cast<unsigned long long>(bar.size));
+        return fail(ErrorCode::device, "virtio %s: %s at 0x%x + 0x%x is outside BAR %u (0x%llx)",
+                    pci::name(function).text, structure.name, area->offset, area->length, area->bar,
+                    static_cast<unsigned long long>(bar.size));
     }
-    const auto address = pci::cpu_address(function, bar, area->offset, area->length);
-    if (!address) return complain("is in a BAR that has no address");
-    return *address;
+    return {};
+}
+
+void decode(const pci::Config& config, pci::Space space) {
+    const uint16_t bit = space == pci::Space::io ? pci::command_io : pci::command_memory;
+    config.write(pci::Register16::command, bit);
 }
 
 } // namespace
@@ -116,46 +129,87 @@ Result<Transport> Transport::open(const pci::Topology& topology, const pci::Func
     const pci::Config config = topology.config(function);
     const auto capabilities = pci::CapabilityList::read(config);
     if (!capabilities) return error_of(capabilities);
+    const Structures structures{config, *capabilities};
+    if (structures.any || !transitional) return open_modern(config, function, structures);
+    return open_legacy(config, function);
+}
 
-    bool any = false;
-    const Areas areas = read_areas(config, *capabilities, any);
-    if (any || !transitional) {
-        std::optional<PhysicalAddress> common;
-        for (size_t i = 0; i < areas.size(); ++i) {
-            const auto address = locate(function, required_structures[i], areas[i]);
-            if (!address) return error_of(address);
-            if (!common) common = *address;
-        }
-        return Transport{Kind::modern, *common};
+Result<Transport> Transport::open_modern(const pci::Config& config, const pci::Function& function,
+                                         const Structures& structures) {
+    for (size_t i = 0; i < required_structures.size(); ++i) {
+        auto checked = check(function, required_structures[i], structures.areas[i]);
+        if (!checked) return error_of(checked);
     }
+    const Area& common = *structures.areas[0];
+    Transport transport{Kind::modern, config};
+    if (structures.access != 0) {
+        transport.access_ = structures.access;
+        transport.offset_ = common.offset;
+        config.write(pci::Register8(structures.access + capability_bar_word), common.bar);
+        return transport;
+    }
+    const pci::Bar& bar = function.bars[common.bar];
+    const auto mapped = pci::cpu_address(function, bar, common.offset, common.length);
+    if (!mapped) return wrong(function, required_structures[0].name, "is in a BAR without address");
+    transport.mapped_ = *mapped;
+    decode(config, bar.space);
+    return transport;
+}
 
+Result<Transport> Transport::open_legacy(const pci::Config& config, const pci::Function& function) {
     const pci::Bar& bar = function.bars[0];
     if (bar.size < legacy_length || bar.space != pci::Space::io) {
-        return wrong(function, "neither modern structures nor a legacy I/O BAR");
+        return wrong(function, "neither modern structures", "nor a legacy I/O BAR");
     }
-    const auto registers = pci::cpu_address(function, bar, 0, legacy_length);
-    if (!registers) return wrong(function, "the legacy I/O BAR has no address");
-    return Transport{Kind::legacy, *registers};
+    const auto mapped = pci::cpu_address(function, bar, 0, legacy_length);
+    if (!mapped) return wrong(function, "the legacy I/O BAR", "has no address");
+    Transport transport{Kind::legacy, config};
+    transport.mapped_ = *mapped;
+    decode(config, bar.space);
+    return transport;
+}
+
+template<typename Integer> Integer Transport::read(uint32_t offset) const {
+    if (access_ == 0) return hcall::ci_load<Integer>(mapped_ + offset);
+    point_at(offset, sizeof(Integer));
+    if constexpr (sizeof(Integer) == 1) {
+        return config_.read(pci::Register8(access_ + access_data));
+    } else {
+        return config_.read(pci::Register32(access_ + access_data));
+    }
+}
+
+template<typename Integer> void Transport::write(uint32_t offset, Integer value) const {
+    if (access_ == 0) {
+        hcall::ci_store<Integer>(mapped_ + offset, value);
+        return;
+    }
+    point_at(offset, sizeof(Integer));
+    if constexpr (sizeof(Integer) == 1) {
+        config_.write(pci::Register8(access_ + access_data), value);
+    } else {
+        config_.write(pci::Register32(access_ + access_data), value);
+    }
+}
+
+/// The next access to the capability's data is one to this register.
+void Transport::point_at(uint32_t offset, uint32_t size) const {
+    config_.write(pci::Register32(access_ + capability_offset_word), offset_ + offset);
+    config_.write(pci::Register32(access_ + capability_length_word), size);
 }
 
 uint8_t Transport::status() const {
-    const bool modern = kind_ == Kind::modern;
-    return hcall::ci_load<uint8_t>(registers_ +
-                                   (modern ? common_device_status : legacy_device_status));
+    return read<uint8_t>(kind_ == Kind::modern ? common_device_status : legacy_device_status);
 }
 
 void Transport::set_status(uint8_t status) const {
-    const bool modern = kind_ == Kind::modern;
-    hcall::ci_store<uint8_t>(registers_ + (modern ? common_device_status : legacy_device_status),
-                             status);
+    write(kind_ == Kind::modern ? common_device_status : legacy_device_status, status);
 }
 
 uint32_t Transport::offered_features(unsigned window) const {
-    if (kind_ == Kind::legacy) {
-        return window == 0 ? hcall::ci_load<uint32_t>(registers_ + legacy_device_features) : 0;
-    }
-    hcall::ci_store<uint32_t>(registers_ + common_device_feature_select, window);
-    return hcall::ci_load<uint32_t>(registers_ + common_device_feature);
+    if (kind_ == Kind::legacy) return window == 0 ? read<uint32_t>(legacy_device_features) : 0;
+    write(common_device_feature_select, uint32_t{window});
+    return read<uint32_t>(common_device_feature);
 }
 
 } // namespace spillway::virtio

@@ -13,14 +13,20 @@ namespace spillway::virtio {
 constexpr uint8_t status_acknowledge = 1;
 constexpr uint8_t status_driver = 2;
 
+struct Structures; // transport.cpp
+
 /// Access to the common registers. Copyable; addresses were validated by open().
+///
+/// Modern registers are reached through the PCI configuration access capability (4.1.4.9), which
+/// works without any BAR being decoded. A device that lacks it, and a legacy one, is made to decode
+/// the BAR that its registers are in.
 class Transport {
 public:
     enum class Kind : uint8_t { modern, legacy };
 
-    /// Finds and checks the register blocks: each capability structure inside its BAR, each BAR
-    /// assigned, all that the standard requires present. Without modern structures a transitional
-    /// function is opened through its I/O BAR.
+    /// Finds and checks the register blocks: all that the standard requires present, each structure
+    /// inside its BAR. Without modern structures a transitional function is opened through its I/O
+    /// BAR.
     static Result<Transport> open(const pci::Topology& topology, const pci::Function& function,
                                   bool transitional);
 
@@ -31,12 +37,23 @@ public:
     uint32_t offered_features(unsigned window) const;
 
 private:
-    Transport(Kind kind, PhysicalAddress registers)
+    Transport(Kind kind, const pci::Config& config)
         : kind_(kind)
-        , registers_(registers) {}
+        , config_(config) {}
+    static Result<Transport> open_modern(const pci::Config& config, const pci::Function& function,
+                                         const Structures& structures);
+    static Result<Transport> open_legacy(const pci::Config& config, const pci::Function& function);
+
+    template<typename Integer> Integer read(uint32_t offset) const;
+    template<typename Integer> void write(uint32_t offset, Integer value) const;
+    void point_at(uint32_t offset, uint32_t size) const;
 
     Kind kind_;
-    PhysicalAddress registers_; ///< modern: common configuration; legacy: the I/O BAR
+    pci::Config config_;
+    uint8_t access_ = 0; ///< config offset of the access capability; 0: through mapped_
+    uint8_t bar_ = 0;    ///< where the common configuration lies: BAR and offset
+    uint32_t offset_ = 0;
+    PhysicalAddress mapped_; ///< where the CPU sees the registers, without access capability
 };
 
 } // namespace spillway::virtio

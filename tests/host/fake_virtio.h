@@ -6,6 +6,8 @@
 #include "tests/host/fake_hypervisor.h"
 #include "virtio/device_type.h"
 
+#include <algorithm>
+
 namespace spillway::test {
 
 /// A modern device as QEMU lays it out: common, ISR, device and notification structures, 4 KiB
@@ -32,6 +34,24 @@ public:
         add_virtio_capability(3, register_bar, 0x1000, 0x1000);
         add_virtio_capability(4, register_bar, 0x2000, 0x1000);
         add_virtio_capability(2, register_bar, 0x3000, 0x1000, 4);
+        add_access();
+    }
+    /// The PCI configuration access capability: BAR, offset, length and data are the driver's.
+    void add_access() {
+        access = add_virtio_capability(5, 0, 0, 0);
+        writable[access + 4u] = 0xFF;
+        std::fill_n(&writable[access + 8u], 12, uint8_t{0xFF});
+    }
+
+    uint32_t read_config(unsigned offset, unsigned size) override {
+        if (access == 0 || offset != access + 16u) return FakeFunction::read_config(offset, size);
+        return static_cast<uint32_t>(accessed(size) ? read(accessed_bar(), get32(access + 8u), size)
+                                                    : 0);
+    }
+    void write_config(unsigned offset, unsigned size, uint32_t value) override {
+        FakeFunction::write_config(offset, size, value);
+        if (access == 0 || offset != access + 16u || !accessed(size)) return;
+        write(accessed_bar(), get32(access + 8u), size, value);
     }
 
     uint64_t read(unsigned bar, uint64_t offset, unsigned size) override {
@@ -63,6 +83,7 @@ public:
     bool dead = false;        ///< registers read as all ones
     unsigned slow_resets = 0; ///< status reads that still show the old value after a reset
     bool never_resets = false;
+    uint8_t access = 0; ///< config offset of the access capability; 0: it is missing
 
 protected:
     static uint64_t all_ones(unsigned size) { return size == 8 ? ~0ull : (1ull << 8 * size) - 1; }
@@ -100,6 +121,14 @@ protected:
     }
 
 private:
+    unsigned accessed_bar() const { return get8(access + 4u); }
+    /// 4.1.4.9.1: lengths are 1, 2 or 4, offsets a multiple of the length.
+    bool accessed(unsigned size) {
+        const bool sound = get32(access + 12u) == size && get32(access + 8u) % size == 0;
+        if (!sound) ++breaches;
+        return sound;
+    }
+
     unsigned resetting_ = 0;
 };
 

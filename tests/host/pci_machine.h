@@ -58,9 +58,15 @@ public:
     /// Strings of a property.
     std::vector<std::string> texts(const fdt::Node& node, std::string_view name) const;
 
+    /// What an operating system does before it uses a function: decoding is turned on for the kinds
+    /// of BARs and windows that have an address; or everything is turned off.
+    void set_decoding(bool on);
+
     /// Everything that must hold after allocate(), whatever the machine looks like; "" when it
     /// does, else what does not.
     std::string broken_invariant();
+
+    std::string broken_while_decoding();
 
     FakeHypervisor machine;
     FakeHostBridge& host;

@@ -333,21 +333,21 @@ const Breakage breakages[] = {
          device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
          device.add_virtio_capability(3, 4, 0x1000, 0x1000);
      },
-     "common configuration structure is missing"},
+     "common configuration is missing"},
     {"NoNotification",
      [](test::FakeBus& bus) {
          auto& device = bare(bus);
          device.add_virtio_capability(1, 4, 0, 0x1000);
          device.add_virtio_capability(3, 4, 0x1000, 0x1000);
      },
-     "notification structure is missing"},
+     "notification is missing"},
     {"NoIsr",
      [](test::FakeBus& bus) {
          auto& device = bare(bus);
          device.add_virtio_capability(1, 4, 0, 0x1000);
          device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
      },
-     "ISR status structure is missing"},
+     "ISR status is missing"},
     {"CommonPastTheBar",
      [](test::FakeBus& bus) {
          auto& device = bare(bus);
@@ -403,7 +403,7 @@ const Breakage breakages[] = {
          device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
          device.add_virtio_capability(3, 4, 0x1000, 0x1000);
      },
-     "common configuration structure is missing"},
+     "common configuration is missing"},
     {"CapabilityLoop",
      [](test::FakeBus& bus) {
          auto& device = bare(bus);
@@ -499,13 +499,45 @@ TEST_F(Virtio, AGoodDeviceAfterSilentOnesIsRecognised) {
     EXPECT_EQ(findings.begin()[4].verdict, Verdict::fixed);
 }
 
-TEST_F(Virtio, ABarWithoutAddressIsSaid) {
-    host.windows[2].size = 0; // no 64-bit window: the BAR goes to the 32-bit one
-    host.windows[1].size = 0; // which is not there either
+/// A device that lacks the access capability, which the standard demands, in its BAR all the same.
+FakeVirtio& without_access(test::FakeBus& bus) {
+    auto& device = bare(bus);
+    device.add_virtio_capability(1, 4, 0, 0x1000);
+    device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
+    device.add_virtio_capability(3, 4, 0x1000, 0x1000);
+    return device;
+}
+
+TEST_F(Virtio, RegistersAreReachedWithoutDecoding) {
+    auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+    EXPECT_EQ(device.get16(0x04), 0);
+    EXPECT_EQ(machine().call_count(hcall::Number::logical_ci_load), 0u);
+    EXPECT_EQ(device.breaches, 0u);
+}
+
+TEST_F(Virtio, RegistersAreReachedInTheBarWhereThereIsNoOtherWay) {
+    auto& device = without_access(host.bus);
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+    EXPECT_EQ(device.get16(0x04), pci::command_memory);
+    EXPECT_EQ(device.breaches, 0u);
+    findings_.quiesce();
+    EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(Virtio, ABarWithoutAddressDoesNotMatterToTheAccessCapability) {
+    host.windows[2].size = host.windows[1].size = 0;
     host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    EXPECT_EQ(only().verdict, Verdict::fixed);
+}
+
+TEST_F(Virtio, ABarWithoutAddressIsSaidWhereItMatters) {
+    host.windows[2].size = host.windows[1].size = 0;
+    without_access(host.bus);
     const auto& finding = only();
     EXPECT_FALSE(finding.device);
     EXPECT_EQ(finding.verdict, Verdict::unstated);
+    EXPECT_NE(machine().console.find("BAR without address"), std::string::npos);
 }
 
 //------------------------------------------------------------------------------ what is written
