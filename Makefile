@@ -14,7 +14,7 @@ QEMU ?= qemu-system-ppc64
 Q := $(if $(V),,@)
 
 SHELL := /bin/bash
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -50,7 +50,7 @@ $B/need-%:
 .PRECIOUS: $B/need-%
 need_build := g++-powerpc64le-linux-gnu binutils-powerpc64le-linux-gnu
 need_host := g++ libgtest-dev
-need_boot := qemu-system-ppc python3 python3-pytest python3-pytest-xdist device-tree-compiler
+need_boot := $(need_build) qemu-system-ppc python3 python3-pytest python3-pytest-xdist device-tree-compiler
 need_lint := clang-tidy clang-format
 
 $B/third-party: scripts/third-party scripts/lib.sh scripts/need
@@ -188,10 +188,14 @@ shell: $B/spillway.bin | $B/need-boot ## an interactive guest
 	$Q$(run_script) --shell -- $(QEMU_ARGS)
 
 .PHONY: check check-boot
-check: lint check-host check-boot ## every test
+check: ## every test
+	$Q$(MAKE) lint
+	$Q$(MAKE) check-host
+	$Q$(MAKE) check-boot
 
 check-boot: $B/spillway.bin clients | $B/need-boot ## boot tests: real QEMU, real kernels (TESTS='-k name' for some)
-	$QSPILLWAY_BUILD=$B QEMU=$(QEMU) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider tests/boot $(TESTS)
+	$Q$(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware $B/spillway.bin --qemu $(QEMU) \
+	    tests/boot $(TESTS)
 
 #------------------------------------------------------------------------------ keeping order
 cxx_files := $(wildcard $(ROOMS:%=%/*.h) $(ROOMS:%=%/*.cpp) tests/host/*.h tests/host/*.cpp tests/client/*.h tests/client/*.cpp)

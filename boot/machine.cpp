@@ -24,8 +24,11 @@ uint64_t number(const fdt::Tree& tree, const fdt::Node& node, const char* name) 
 
 } // namespace
 
-Result<fdt::Bytes> open_console(PhysicalAddress device_tree) {
+void start_log() {
     log::set_writer(write_to_terminal);
+}
+
+Result<fdt::Bytes> open_blob(PhysicalAddress device_tree) {
     auto blob = fdt::check_blob(to_pointer(device_tree), fdt::largest_blob);
     if (blob) {
         const fdt::Bytes words = fdt::blob_property(*blob, "/chosen", "bootargs");
@@ -36,11 +39,10 @@ Result<fdt::Bytes> open_console(PhysicalAddress device_tree) {
     return blob;
 }
 
-hcall::RtasTokens find_rtas_tokens(const fdt::Tree& tree) {
-    const fdt::Node* rtas = tree.find("/rtas");
-    if (rtas == nullptr) return {};
-    const auto token = [&](const char* name) {
-        return hcall::RtasToken{tree.cell(*rtas, name, 0)};
+hcall::RtasTokens find_rtas_tokens(fdt::Bytes blob) {
+    const auto token = [blob](const char* name) {
+        return hcall::RtasToken{
+            fdt::CellReader{fdt::blob_property(blob, "/rtas", name)}.cell().value_or(0)};
     };
     return {
         .read_pci_config = token("ibm,read-pci-config"),

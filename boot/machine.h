@@ -9,11 +9,14 @@
 
 namespace spillway::boot {
 
-/// Console, log level and time base, from a blob that is not checked yet at `device_tree`. Returns
-/// the blob, checked.
-Result<fdt::Bytes> open_console(PhysicalAddress device_tree);
+/// The log goes to the hypervisor's default terminal from now on.
+void start_log();
 
-hcall::RtasTokens find_rtas_tokens(const fdt::Tree& tree);
+/// Checks the blob at `device_tree`, lets its command line choose the log level, and greets.
+Result<fdt::Bytes> open_blob(PhysicalAddress device_tree);
+
+/// Straight from the blob: stopping must work before there is a tree.
+hcall::RtasTokens find_rtas_tokens(fdt::Bytes blob);
 
 /// `qemu,boot-kernel` and the initrd of /chosen; size 0 when there is none.
 PhysicalRange find_kernel(const fdt::Tree& tree);

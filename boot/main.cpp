@@ -27,6 +27,7 @@ namespace spillway::boot {
 namespace {
 
 constinit MemoryMap memory;
+constinit hcall::Rtas rtas{hcall::RtasTokens{}};
 constinit TerminalConsole console{hcall::Terminal::standard};
 constinit of::Client* client = nullptr; ///< who answers once a program runs
 
@@ -44,7 +45,9 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
 /// 1. Console and memory.
 [[gnu::noinline]] fdt::Bytes open_machine(PhysicalAddress device_tree, Steps& steps) {
     constexpr uint64_t qemu_keeps_free = 40 << 20; // below the end of what real mode reaches
-    const fdt::Bytes blob = need(open_console(device_tree));
+    const fdt::Bytes blob = need(open_blob(device_tree));
+    rtas = hcall::Rtas{find_rtas_tokens(blob)};
+    set_stop_services(rtas);
     need(map_memory(blob, memory));
     const PhysicalRange low = real_mode_area(memory);
     const PhysicalAddress tree = to_physical(blob.data());
@@ -68,8 +71,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
 }
 
 /// 3. PCI.
-[[gnu::noinline]] const pci::Topology& probe_pci(fdt::Tree& tree, const hcall::Rtas& rtas,
-                                                 Steps& steps) {
+[[gnu::noinline]] const pci::Topology& probe_pci(fdt::Tree& tree, Steps& steps) {
     auto& topology = keep<pci::Topology>(need(pci::enumerate(tree, rtas)));
     pci::allocate(topology);
     need(pci::describe(topology, tree));
@@ -121,7 +123,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
     const PhysicalAddress stack = need(memory.claim_lowest(
         stack_size, stack_size, real_mode_area(memory), MemoryMap::Owner::client));
     need(client->prepare(fdt::blob_boot_cpu(blob), version));
-    format_blank_nvram(tree, *topology.rtas);
+    format_blank_nvram(tree, rtas);
     const size_t masters = pci::silence_bus_masters(topology);
     steps.done("hand-off", "bus mastering is off%s; %u ms since the start",
                masters == 0 ? " everywhere" : ", but not everywhere", handoff.milliseconds());
@@ -131,12 +133,11 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
 } // namespace
 
 extern "C" [[noreturn]] void spillway_main(uint64_t device_tree) {
+    start_log();
     Steps steps;
     const fdt::Bytes blob = open_machine({device_tree}, steps);
     fdt::Tree& tree = read_tree(blob, steps);
-    const auto& rtas = keep<hcall::Rtas>(find_rtas_tokens(tree));
-    set_stop_services(rtas);
-    const pci::Topology& topology = probe_pci(tree, rtas, steps);
+    const pci::Topology& topology = probe_pci(tree, steps);
     const virtio::Findings& findings = settle_dma(topology, tree, steps);
     const Program program = find_program(tree, steps);
     hand_off(program, tree, topology, findings, blob, steps);

@@ -21,8 +21,7 @@ inline Cell address(const void* pointer) {
 }
 
 /// Calls a service with cells as arguments; returns its first result, `none` when the call failed.
-template<typename... Cells>
-Cell call(const char* service, Cells... arguments) {
+template<typename... Cells> Cell call(const char* service, Cells... arguments) {
     struct {
         Big32 service, arguments, returns;
         Big32 cells[12];
@@ -38,7 +37,8 @@ Cell call(const char* service, Cells... arguments) {
 
 inline Cell length(const char* text) {
     Cell count = 0;
-    while (text[count] != '\0') ++count;
+    while (text[count] != '\0')
+        ++count;
     return count;
 }
 
@@ -57,12 +57,14 @@ inline Cell get_cell(Cell node, const char* name) {
 /// The console, by way of /chosen stdout.
 class Console {
 public:
-    Console() : instance_(get_cell(find("/chosen"), "stdout")) {}
+    Console()
+        : instance_(get_cell(find("/chosen"), "stdout")) {}
     void text(const char* text) { call("write", instance_, address(text), length(text)); }
     void hex(uint64_t value, int digits) {
         char buffer[17];
         buffer[digits] = '\0';
-        for (int i = digits; i-- > 0; value >>= 4) buffer[i] = "0123456789abcdef"[value & 15];
+        for (int i = digits; i-- > 0; value >>= 4)
+            buffer[i] = "0123456789abcdef"[value & 15];
         text(buffer);
     }
 

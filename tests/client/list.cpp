@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Prints what the tree says of every PCI function, in the form that the Linux guest's init uses, and
-// powers off: a boot test that takes a fraction of a second.
+// Prints what the tree says of every PCI function, in the form that the Linux guest's init uses,
+// and powers off: a boot test that takes a fraction of a second.
 #include "tests/client/client.h"
 
 using namespace client;
