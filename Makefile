@@ -194,7 +194,7 @@ check: ## every test
 	$Q$(MAKE) check-boot
 
 check-boot: $B/spillway.bin clients | $B/need-boot ## boot tests: real QEMU, real kernels (TESTS='-k name' for some)
-	$Q$(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware $B/spillway.bin --qemu $(QEMU) \
+	$Q$(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware=$B/spillway.bin --qemu=$(QEMU) \
 	    tests/boot $(TESTS)
 
 #------------------------------------------------------------------------------ keeping order
