@@ -34,17 +34,17 @@ void print_function(const virtio::Finding& finding) {
     char type[32];
     describe_type(finding, type);
     const char* dma = virtio::property_value(finding.verdict);
-    log::info("  %04x:%02x:%02x.%x %04x:%04x %-22s %-6s %-10s %s",
+    log::info("  %04x:%02x:%02x.%x %04x:%04x %-23s %-6s %-10s %s",
               static_cast<unsigned>(static_cast<uint64_t>(function.host->buid) & 0xFFFF), at.bus,
               at.device, at.function, function.vendor_id, function.device_id, type,
-              offers_bit_33(finding), dma != nullptr ? dma : "translated", finding.reason);
+              offers_bit_33(finding), dma != nullptr ? dma : "-", finding.reason);
 }
 
 } // namespace
 
 void print_functions(const virtio::Findings& findings) {
     if (findings.begin() == findings.end()) return;
-    log::info("  address      IDs       type                   bit 33 DMA        because");
+    log::info("  address      IDs       type                    bit 33 DMA        because");
     for (const virtio::Finding& finding : findings)
         print_function(finding);
 }

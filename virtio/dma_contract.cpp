@@ -15,6 +15,7 @@ namespace {
 class Hypervisor {
 public:
     Verdict ask(const pci::Function& function, const char*& reason) {
+        reason = "the hypervisor has no switch";
         if (!knows_call_) return Verdict::unstated;
         const auto answer =
             hcall::query_dma_bypass(function.host->buid, function.location.config_address());
@@ -39,7 +40,6 @@ void decide(Finding& finding, Hypervisor& hypervisor) {
         finding.verdict = Verdict::fixed;
         finding.reason = "bit 33 is not offered";
     } else {
-        finding.reason = finding.device ? "bit 33 is offered" : "not virtio";
         finding.verdict = hypervisor.ask(*finding.function, finding.reason);
     }
 }
