@@ -16,7 +16,7 @@ void write_to_terminal(std::string_view text) {
     hcall::put_characters(hcall::Terminal::standard, text);
 }
 
-/// /chosen gives 32-bit cells at reset; a property of two cells is one number as well.
+/// One cell, as QEMU writes most numbers, or two.
 uint64_t number(const fdt::Tree& tree, const fdt::Node& node, const char* name) {
     return tree.value(node, name).size() == 8 ? tree.cells64(node, name, 0)
                                               : tree.cell(node, name, 0);
@@ -53,6 +53,17 @@ hcall::RtasTokens find_rtas_tokens(fdt::Bytes blob) {
         .nvram_fetch = token("nvram-fetch"),
         .nvram_store = token("nvram-store"),
     };
+}
+
+uint64_t find_timebase_frequency(const fdt::Tree& tree) {
+    const fdt::Node* cpus = tree.find("/cpus");
+    if (cpus == nullptr) return 0;
+    for (const fdt::Node* cpu = tree.first_child(*cpus); cpu != nullptr;
+         cpu = tree.next_sibling(*cpu)) {
+        if (tree.text(*cpu, "device_type") == "cpu")
+            return number(tree, *cpu, "timebase-frequency");
+    }
+    return 0;
 }
 
 PhysicalRange find_kernel(const fdt::Tree& tree) {

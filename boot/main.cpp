@@ -63,6 +63,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
 [[gnu::noinline]] fdt::Tree& read_tree(fdt::Bytes blob, Steps& steps) {
     auto& tree = keep<fdt::Tree>();
     need(fdt::read_blob(blob, tree));
+    clock::set_frequency(find_timebase_frequency(tree));
     if (fdt::Node* chosen = tree.find("/chosen")) {
         need(tree.set_text(*chosen, "spillway,version", version, fdt::Origin::firmware));
     }
