@@ -207,7 +207,7 @@ clean: ## remove what was built (downloads stay in the cache)
 	rm -rf $B
 
 format: | $B/need-lint ## clang-format all C++
-	clang-format -i $(cxx_files)
+	$Qclang-format -i $(cxx_files)
 
 # clang 14 knows enough of C++23 for <expected>, but does not say so.
 tidy_flags := -std=c++2b -D__cpp_concepts=202002L -Wno-builtin-macro-redefined -fno-exceptions -fno-rtti -I. \
