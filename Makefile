@@ -197,6 +197,15 @@ check-boot: $B/spillway.bin clients | $B/need-boot ## boot tests: real QEMU, rea
 	$Q$(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware=$B/spillway.bin --qemu=$(QEMU) \
 	    tests/boot $(TESTS)
 
+#------------------------------------------------------------------------------ a hypervisor with the bypass
+.PHONY: qemu check-bypass
+qemu: ## build the QEMU of hypervisor/ (cached) and print where it is
+	$Qscripts/qemu
+
+check-bypass: $B/spillway.bin clients | $B/need-boot ## boot tests of the DMA bypass, under that QEMU
+	$Qqemu=$$(scripts/qemu | tail -n 1) && $(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
+	    --firmware=$B/spillway.bin --qemu="$$qemu" --capable tests/boot $(TESTS)
+
 #------------------------------------------------------------------------------ keeping order
 cxx_files := $(wildcard $(ROOMS:%=%/*.h) $(ROOMS:%=%/*.cpp) tests/host/*.h tests/host/*.cpp tests/client/*.h tests/client/*.cpp)
 

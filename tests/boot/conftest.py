@@ -18,11 +18,14 @@ def pytest_addoption(parser):
     parser.addoption("--firmware", default=os.path.join(ROOT, "build", "spillway.bin"),
                      help="--firmware=FILE instead of build/spillway.bin")
     parser.addoption("--qemu", default="qemu-system-ppc64", help="QEMU to run")
+    parser.addoption("--capable", action="store_true",
+                     help="only what needs a QEMU with the DMA bypass (scripts/qemu)")
     parser.addoption("--slow", action="store_true", help="also what takes minutes by itself")
 
 
 def pytest_configure(config):
     """Finds everything once; the workers of xdist inherit it."""
+    config.addinivalue_line("markers", "capable: needs a QEMU with the DMA bypass; only with --capable")
     config.addinivalue_line("markers", "slow: takes minutes by itself; only with --slow")
     if "SPILLWAY_TEST_FIRMWARE" in os.environ:
         return
@@ -38,7 +41,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves the slow ones out unless asked."""
-    if not config.getoption("--slow"):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    """Leaves out the slow ones unless asked, and what the QEMU at hand is not for."""
+    def wanted(item):
+        if bool(item.get_closest_marker("capable")) != config.getoption("--capable"):
+            return False
+        return config.getoption("--slow") or not item.get_closest_marker("slow")
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]
