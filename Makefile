@@ -193,9 +193,10 @@ check: ## every test
 	$Q$(MAKE) check-host
 	$Q$(MAKE) check-boot
 
+boot_tests = $(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware=$B/spillway.bin tests/boot $(TESTS)
+
 check-boot: $B/spillway.bin clients | $B/need-boot ## boot tests: real QEMU, real kernels (TESTS='-k name' for some)
-	$Q$(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware=$B/spillway.bin --qemu=$(QEMU) \
-	    tests/boot $(TESTS)
+	$Q$(boot_tests) --qemu=$(QEMU)
 
 #------------------------------------------------------------------------------ a hypervisor with the bypass
 .PHONY: qemu check-bypass
@@ -203,8 +204,7 @@ qemu: ## build the QEMU of hypervisor/ (cached) and print where it is
 	$Qscripts/qemu
 
 check-bypass: $B/spillway.bin clients | $B/need-boot ## boot tests of the DMA bypass, under that QEMU
-	$Qqemu=$$(scripts/qemu | tail -n 1) && $(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider \
-	    --firmware=$B/spillway.bin --qemu="$$qemu" --capable tests/boot $(TESTS)
+	$Qqemu=$$(scripts/qemu | tail -n 1) && $(boot_tests) --qemu="$$qemu" --capable
 
 #------------------------------------------------------------------------------ keeping order
 cxx_files := $(wildcard $(ROOMS:%=%/*.h) $(ROOMS:%=%/*.cpp) tests/host/*.h tests/host/*.cpp tests/client/*.h tests/client/*.cpp)
@@ -225,8 +225,8 @@ tidy_flags := -std=c++2b -D__cpp_concepts=202002L -Wno-builtin-macro-redefined -
 $B/lint/%.ok: %.cpp .clang-tidy $B/third-party Makefile $(wildcard $(ROOMS:%=%/*.h)) | $B/need-lint
 	@mkdir -p $(@D)
 	@echo "  TIDY    $<"
-	$Qclang-tidy --quiet $< -- $(tidy_flags) -isystem $(third_party)/source/libfdt 2>&1 | \
-	    grep -v 'warnings\? generated\|Suppressed\|non-user code\|^$$' || true; test $${PIPESTATUS[0]} = 0
+	$Qset -o pipefail; clang-tidy --quiet $< -- $(tidy_flags) -isystem $(third_party)/source/libfdt 2>&1 | \
+	    { grep -v 'warnings\? generated\|Suppressed\|non-user code\|^$$' || true; }
 	@touch $@
 
 lint: $(filter-out $B/lint/boot/timebase.ok $B/lint/boot/runtime.ok,$(sources:%.cpp=$B/lint/%.ok)) | $B/need-lint ## formatting and clang-tidy

@@ -14,7 +14,6 @@ struct Heap {
     PhysicalRange home;
     PhysicalAddress limit;
     PhysicalRange free; ///< claimed, not yet given out
-    uint64_t claimed = 0;
 };
 constinit Heap heap;
 
@@ -26,7 +25,6 @@ bool grow(uint64_t bytes) {
     auto place = heap.memory->claim_lowest(size, piece, heap.home, owner);
     if (!place) place = heap.memory->claim_lowest(size, piece, {{}, heap.limit.value}, owner);
     if (!place) return false;
-    heap.claimed += size;
     if (heap.free.size != 0 && heap.free.end() == *place) {
         heap.free.size += size;
     } else {
@@ -38,11 +36,7 @@ bool grow(uint64_t bytes) {
 } // namespace
 
 void start_heap(MemoryMap& memory, PhysicalRange home, PhysicalAddress limit) {
-    heap = {&memory, home, limit, {}, 0};
-}
-
-uint64_t heap_size() {
-    return heap.claimed;
+    heap = {&memory, home, limit, {}};
 }
 
 /// What picolibc's malloc calls. Never gives memory back; a request that does not fit what is left

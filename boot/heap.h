@@ -10,7 +10,4 @@ namespace spillway::boot {
 /// QEMU keeps free for firmware, or that nobody has claimed.
 void start_heap(MemoryMap& memory, PhysicalRange home, PhysicalAddress limit);
 
-/// Bytes of RAM that the heap has claimed.
-uint64_t heap_size();
-
 } // namespace spillway::boot

@@ -30,14 +30,12 @@ const char* offers_bit_33(const virtio::Finding& finding) {
 
 void print_function(const virtio::Finding& finding) {
     const pci::Function& function = *finding.function;
-    const pci::Location& at = function.location;
     char type[32];
     describe_type(finding, type);
     const char* dma = virtio::property_value(finding.verdict);
-    log::info("  %04x:%02x:%02x.%x %04x:%04x %-23s %-6s %-10s %s",
-              static_cast<unsigned>(static_cast<uint64_t>(function.host->buid) & 0xFFFF), at.bus,
-              at.device, at.function, function.vendor_id, function.device_id, type,
-              offers_bit_33(finding), dma != nullptr ? dma : "-", finding.reason);
+    log::info("  %s %04x:%04x %-23s %-6s %-10s %s", pci::name(function).text, function.vendor_id,
+              function.device_id, type, offers_bit_33(finding), dma != nullptr ? dma : "-",
+              finding.reason);
 }
 
 } // namespace

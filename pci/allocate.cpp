@@ -83,9 +83,8 @@ const char* name_of(Space space) {
 class Layout {
 public:
     /// `buses` are bus_count, `requests` as many as the host bridge has BARs and bridges.
-    Layout(Topology& topology, HostBridge& host, Function* first, Bus* buses, Request* requests)
-        : topology_(topology)
-        , host_(host)
+    Layout(HostBridge& host, Function* first, Bus* buses, Request* requests)
+        : host_(host)
         , first_(first)
         , buses_(buses)
         , request_storage_(requests) {}
@@ -305,7 +304,6 @@ private:
         });
     }
 
-    Topology& topology_;
     HostBridge& host_;
     Function* first_;
     Bus* buses_;
@@ -407,7 +405,7 @@ void allocate(Topology& topology) {
         for (Function* at = topology.functions; at != nullptr; at = at->next) {
             if (at->host == done) continue;
             done = at->host;
-            Layout{topology, *at->host, at, buses, requests}.run();
+            Layout{*at->host, at, buses, requests}.run();
         }
     }
     std::free(requests);
