@@ -13,6 +13,7 @@ A machine has a hard limit of time. `timeout` (coreutils) guards it, so that no 
 limit even when Python is killed.
 """
 import base64
+import collections
 import gzip
 import json
 import os
@@ -81,12 +82,13 @@ class Machine:
     """One QEMU. `arguments` are QEMU's own; `do` are the words for the guest's init; `append` are
     further words for the kernel; `machine` are further options of -M. Without `firmware` QEMU uses
     its default one. A guest that reboots ends QEMU unless `reboot` is true. `defaults`: with QEMU's
-    default devices. `serial`: where the first console goes; only "stdio" is read. The machine is made
-    at `with` or `start()` and stands still until `go()`."""
+    default devices. `serial`: where the first console goes; only "stdio" is read. `trace`: names of
+    QEMU's trace points to count (see `traced`), with wildcards. The machine is made at `with` or
+    `start()` and stands still until `go()`."""
 
     def __init__(self, arguments=(), *, firmware=None, kernel=None, initrd=None, do="", append="",
                  qemu="qemu-system-ppc64", machine="", memory="1G", reboot=False, defaults=False, serial="stdio",
-                 timeout=120, on_text=None):
+                 timeout=120, on_text=None, trace=()):
         self.timeout = timeout
         self.console = ""  # all that the guest has said
         self._serial = serial
@@ -94,6 +96,8 @@ class Machine:
         self._folder = self._errors = self._process = self._reader = None
         self._news = threading.Condition()  # guards the console
         self._ended = False
+        self._trace = trace
+        self._traced = self._waited = 0  # how much of the trace is counted, of the console waited for
         self._command = [
             qemu, "-M", ",".join(filter(None, ["pseries", QUIET_TCG, machine])), "-m", memory,
             *([] if defaults else ["-nodefaults"]), "-display", "none", "-S", *([] if reboot else ["-no-reboot"]),
@@ -127,10 +131,13 @@ class Machine:
         path = os.path.join(self._folder, "qmp")
         guard = ["timeout", "--foreground", "--kill-after=5", str(self.timeout)]
         self._deadline = time.monotonic() + self.timeout
+        trace = [word for name in self._trace for word in ("-trace", name)]
+        if trace:
+            trace += ["-D", os.path.join(self._folder, "trace")]
         pipes = {} if interactive else {
             "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
         self._process = subprocess.Popen(
-            [*guard, *self._command, "-serial", "mon:stdio" if interactive else self._serial,
+            [*guard, *self._command, *trace, "-serial", "mon:stdio" if interactive else self._serial,
              "-qmp", f"unix:{path},server=on,wait=off"], **pipes)
         if not interactive:
             self._reader = threading.Thread(target=self._read, daemon=True)
@@ -229,7 +236,24 @@ class Machine:
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
+    def wait_for_pause(self):
+        """Waits until the guest comes to its next word `wait`, where it stands until `resume`."""
+        self._waited = self.wait_for("^@wait$", self._waited).end()
+
+    def resume(self):
+        """Lets a guest go on that waits."""
+        self.say("")
+
     # QEMU's side.
+
+    def traced(self):
+        """How often each trace point was passed since the last call: {name: count}. Exact while the
+        guest stands at a word `wait` and no device is at work."""
+        with open(os.path.join(self._folder, "trace"), "rb") as file:
+            file.seek(self._traced)
+            news = file.read()
+        self._traced += len(news)
+        return collections.Counter(name.decode() for name in re.findall(rb"^(?:[0-9.@]+:)?(\w+) ", news, re.MULTILINE))
 
     def qmp(self, command, **arguments):
         """One QMP command; returns what it returns. Events are dropped."""
