@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// H_PCI_DMA_BYPASS: the bypass window of one PCI function (docs/dma-bypass.md, section 1).
+// H_PCI_DMA_BYPASS: the bypass window of one PCI function (docs/dma-bypass.md, section 2).
 #pragma once
 
 #include "base/address.h"

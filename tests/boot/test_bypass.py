@@ -15,7 +15,7 @@ DEVICES = [
     "pci-bridge,id=bridge", f"virtio-rng-pci,disable-legacy=on,{BIT_33},bus=bridge,addr=1",
     "virtio-rng-pci,bus=bridge,addr=2",
 ]
-# What the contract's section 1 says of each call that tests/client/bypass.cpp makes.
+# What the contract's section 2.2 says of each call that tests/client/bypass.cpp makes.
 CODES = {
     "buid-unknown": "-4", "buid-zero": "-4",
     "reserved-register": "-55", "reserved-high": "-55", "reserved-higher": "-55",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Makes the DMA bypass hypercall with every argument that the contract (docs/dma-bypass.md, section
-// 1) tells apart, prints one line for each, and powers off. The call takes 64-bit registers: a
+// 2) tells apart, prints one line for each, and powers off. The call takes 64-bit registers: a
 // 32-bit program has nothing to print.
 #include "tests/client/client.h"
 
