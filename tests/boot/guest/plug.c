@@ -2,8 +2,8 @@
 // What drmgr does on a real system when a PCI function is plugged in or out: the kernel leaves it to
 // user space to fetch the function's node from the hypervisor (RTAS ibm,configure-connector) and to
 // put it into the device tree (/proc/ppc64/ofdt).
-//     plug add CONNECTOR     prints the new node's path
-//     plug remove CONNECTOR  the driver and the PCI device must be gone by then
+//     plug add CONNECTOR [NAME TEXT]  prints the new node's path; adds a property of the caller's own
+//     plug remove CONNECTOR           the driver and the PCI device must be gone by then
 // CONNECTOR is a name of ibm,drc-names of a host bridge, also the name of the slot in sysfs.
 // Functions only: a bridge that brings children is refused.
 
@@ -94,7 +94,8 @@ static uint32_t find(const char *connector, char *bridge, size_t size)
     exit(1);
 }
 
-static void add(uint32_t index, const char *bridge)
+/// With `name_of_own`, the node also gets this property, whatever the hypervisor says of the function.
+static void add(uint32_t index, const char *bridge, const char *name_of_own, const char *text_of_own)
 {
     static char text[65536];
     size_t length = 0, path = 0;
@@ -132,6 +133,9 @@ static void add(uint32_t index, const char *bridge)
         fprintf(stderr, "ibm,configure-connector: %d\n", status);
         exit(1);
     }
+    if (name_of_own)
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s %zu %s%c ", name_of_own,
+                                   strlen(text_of_own) + 1, text_of_own, 0);
     change_tree(text, length - 1);
     printf("%.*s\n", (int)strcspn(text + path, " "), text + path);
 }
@@ -156,13 +160,13 @@ static void remove_node(uint32_t index, const char *bridge)
 int main(int count, char **words)
 {
     char bridge[256];
-    if (count != 3) {
-        fprintf(stderr, "usage: plug add|remove CONNECTOR\n");
+    if (count != 3 && count != 5) {
+        fprintf(stderr, "usage: plug add|remove CONNECTOR [NAME TEXT]\n");
         return 1;
     }
     uint32_t index = find(words[2], bridge, sizeof bridge);
     if (strcmp(words[1], "add") == 0)
-        add(index, bridge);
+        add(index, bridge, count == 5 ? words[3] : NULL, count == 5 ? words[4] : NULL);
     else
         remove_node(index, bridge);
     return 0;
