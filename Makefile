@@ -192,6 +192,7 @@ check: ## every test
 	$Q$(MAKE) lint
 	$Q$(MAKE) check-host
 	$Q$(MAKE) check-boot
+	$Q$(MAKE) check-bypass
 
 boot_tests = $(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware=$B/spillway.bin tests/boot $(TESTS)
 
@@ -199,12 +200,15 @@ check-boot: $B/spillway.bin clients | $B/need-boot ## boot tests: real QEMU, rea
 	$Q$(boot_tests) --qemu=$(QEMU)
 
 #------------------------------------------------------------------------------ a hypervisor with the bypass
-.PHONY: qemu check-bypass
+.PHONY: qemu check-bypass bench-bypass
 qemu: ## build the QEMU of hypervisor/ (cached) and print where it is
 	$Qscripts/qemu
 
 check-bypass: $B/spillway.bin clients | $B/need-boot ## boot tests of the DMA bypass, under that QEMU
 	$Qqemu=$$(scripts/qemu | tail -n 1) && $(boot_tests) --qemu="$$qemu" --capable
+
+bench-bypass: $B/spillway.bin | $B/need-boot ## what the bypass saves, into docs/results (about ten minutes; BENCH=--quick)
+	$Q$(PYTHON) scripts/bench-bypass --firmware $B/spillway.bin --output $(or $(OUTPUT),docs/results) $(BENCH)
 
 #------------------------------------------------------------------------------ keeping order
 cxx_files := $(wildcard $(ROOMS:%=%/*.h) $(ROOMS:%=%/*.cpp) tests/host/*.h tests/host/*.cpp tests/client/*.h tests/client/*.cpp)
