@@ -20,8 +20,9 @@ MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 
 B := build
 ROOMS := base hcall fdt pci virtio of boot
+hot := fdt/index fdt/names fdt/properties of/client of/client_memory of/tree_services
 
-warnings := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wuseless-cast \
+warnings := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow  -Wuseless-cast \
     -Wcast-align -Wcast-qual -Wnon-virtual-dtor -Woverloaded-virtual -Wduplicated-cond -Wlogical-op \
     -Wnull-dereference -Wformat=2 -Werror
 language := -std=c++23 -fno-rtti -I.
@@ -29,7 +30,7 @@ language := -std=c++23 -fno-rtti -I.
 #------------------------------------------------------------------------------ the image
 target_machine := -mcpu=power8 -mlittle-endian -mabi=elfv2 -mcmodel=medium -msoft-float -mno-altivec -mno-vsx \
     -mlong-double-64
-target_flags := $(target_machine) -Os -g -ffreestanding -fno-pie -fno-common -fno-exceptions -fno-threadsafe-statics \
+target_flags := $(target_machine) -g -ffreestanding -fbuiltin -fno-pie -fno-common -fno-exceptions -fno-threadsafe-statics \
     -fno-use-cxa-atexit -fno-asynchronous-unwind-tables -fno-stack-protector -fno-delete-null-pointer-checks \
     --param=min-pagesize=0 -ffunction-sections -fdata-sections -fstack-limit-register=r13 \
     -Wframe-larger-than=1024 -ffile-prefix-map=$(CURDIR)=. \
@@ -66,7 +67,7 @@ $B/target/boot/version.o: $B/version
 $B/target/%.o: %.cpp $B/third-party Makefile | $B/need-build
 	@mkdir -p $(@D)
 	@echo "  CXX     $@"
-	$Q$(CROSS)g++ $(language) $(target_flags) $(warnings) @$(third_party)/target/c++.includes \
+	$Q$(CROSS)g++ $(language) $(target_flags) $(if $(filter $(hot:%=%.cpp),$<),-O2,-Os) $(warnings) @$(third_party)/target/c++.includes \
 	    -isystem $(third_party)/target/libfdt -MMD -MP -c $< -o $@
 
 $B/target/hcall/stub.o: hcall/stub.S Makefile | $B/need-build
