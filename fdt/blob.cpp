@@ -16,43 +16,47 @@ namespace {
 constexpr std::string_view phandle_name = "phandle";
 constexpr std::string_view old_phandle_name = "linux,phandle";
 
-/// The tokens of a checked blob's structure, one after the other.
+/// The tokens of a checked blob's structure, one after the other. libfdt has found every one whole
+/// and within its block, so nothing is checked again.
 class Tokens {
 public:
     explicit Tokens(Bytes blob)
-        : blob_(blob.data()) {}
+        : at_(blob.data() + fdt_off_dt_struct(blob.data()))
+        , strings_(blob.data() + fdt_off_dt_strings(blob.data())) {}
 
     /// FDT_BEGIN_NODE, FDT_PROP, FDT_END_NODE or FDT_END.
     uint32_t next() {
         uint32_t tag;
         do {
-            offset_ = next_offset_;
-            tag = fdt_next_tag(blob_, offset_, &next_offset_);
-            if (next_offset_ < 0) return FDT_END;
+            tag = cell();
         } while (tag == FDT_NOP);
+        if (tag == FDT_BEGIN_NODE) {
+            name_ = text(at_);
+            pass(name_.size() + 1);
+        } else if (tag == FDT_PROP) {
+            const uint32_t size = cell();
+            name_ = text(strings_ + cell());
+            value_ = {at_, size};
+            pass(size);
+        }
         return tag;
     }
-    std::string_view node_name() const {
-        const char* const name = fdt_get_name(blob_, offset_, nullptr);
-        return name == nullptr ? "" : name;
-    }
-    std::string_view property_name() const {
-        const char* name = nullptr;
-        fdt_getprop_by_offset(blob_, offset_, &name, nullptr);
-        return name == nullptr ? "" : name;
-    }
-    Bytes property_value() const {
-        int length = 0;
-        const struct fdt_property* const property =
-            fdt_get_property_by_offset(blob_, offset_, &length);
-        if (property == nullptr) return {};
-        return std::as_bytes(std::span{property->data, static_cast<size_t>(length)});
-    }
+    std::string_view name() const { return name_; } ///< of the node or property
+    Bytes value() const { return value_; }          ///< of the property
 
 private:
-    const std::byte* blob_;
-    int offset_ = 0;
-    int next_offset_ = 0;
+    static std::string_view text(const std::byte* at) { return reinterpret_cast<const char*>(at); }
+    uint32_t cell() {
+        const uint32_t value = load<Big32>(at_);
+        at_ += sizeof(Big32);
+        return value;
+    }
+    void pass(size_t size) { at_ += align_up(size, sizeof(Big32)); }
+
+    const std::byte* at_;
+    const std::byte* strings_;
+    std::string_view name_;
+    Bytes value_;
 };
 
 /// `value` is one cell.
@@ -67,9 +71,9 @@ bool reserve_phandles(Bytes blob, Tree& tree) {
     bool taken_from_root = false;
     for (uint32_t tag; (tag = tokens.next()) != FDT_END;) {
         if (tag != FDT_PROP) continue;
-        const std::string_view name = tokens.property_name();
+        const std::string_view name = tokens.name();
         if (name != phandle_name && name != old_phandle_name) continue;
-        const Bytes value = tokens.property_value();
+        const Bytes value = tokens.value();
         if (value.size() != sizeof(Big32)) continue;
         if (!tree.reserve(phandle_in(value))) return false;
         taken_from_root |= phandle_in(value) == tree.phandle(*tree.root());
@@ -184,14 +188,13 @@ Result<void> read_blob(Bytes blob, Tree& tree) {
         } else if (node == nullptr) {
             return fail(ErrorCode::malformed, "device-tree blob: something outside of the root");
         } else if (tag == FDT_BEGIN_NODE) {
-            const Result<Node*> child = tree.add(*node, tokens.node_name(), Origin::hypervisor);
+            const Result<Node*> child = tree.add(*node, tokens.name(), Origin::hypervisor);
             if (!child) return error_of(child);
             node = *child;
         } else if (tag == FDT_END_NODE) {
             node = tree.parent(*node);
         } else {
-            Result<void> read =
-                read_property(tree, *node, tokens.property_name(), tokens.property_value());
+            Result<void> read = read_property(tree, *node, tokens.name(), tokens.value());
             if (!read) return read;
         }
     }
