@@ -45,10 +45,10 @@ private:
     static constexpr size_t most_cells = 10; ///< arguments, and returns, of one call
     static constexpr uint32_t failure = 0xffffffff;
 
-    /// A call's arguments and returns; returns are 0 until set. The first `argument_count`
-    /// arguments are the client's, and at least as many as the service declares.
+    /// A call's arguments and returns, as many as the client has, and at least as many as the
+    /// service declares; returns are 0 until set.
     struct Call {
-        std::array<uint32_t, most_cells> arguments{};
+        std::array<uint32_t, most_cells> arguments;
         std::array<uint32_t, most_cells> returns{};
         uint32_t argument_count = 0;
         bool refused = false; ///< for services that have no return to say so

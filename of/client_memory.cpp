@@ -24,15 +24,6 @@ std::optional<std::span<std::byte>> ClientMemory::writable(uint32_t address, siz
     return std::span<std::byte>{to_pointer({address}), size};
 }
 
-std::string_view ClientMemory::find_string(uint32_t address, size_t capacity) {
-    const size_t limit = std::min<uint64_t>(good_bytes(address), capacity);
-    if (limit == 0) return {};
-    const char* text = reinterpret_cast<const char*>(to_pointer({address}));
-    const void* end = std::memchr(text, 0, limit);
-    if (end == nullptr) return {};
-    return {text, static_cast<size_t>(static_cast<const char*>(end) - text)};
-}
-
 uint64_t ClientMemory::good_bytes(uint32_t address) {
     const PhysicalAddress here{address};
     if (good_at_revision_ != memory_.revision() || !good_.contains(here)) {

@@ -7,9 +7,9 @@
 
 #include "base/memory_map.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -22,10 +22,16 @@ public:
     static constexpr size_t capacity = Capacity;
 
     constexpr std::string_view view() const { return {bytes_.data(), size_}; }
-    /// `size` is less than Capacity.
-    void assign(const char* from, size_t size) {
-        std::memcpy(bytes_.data(), from, size);
-        size_ = size;
+    /// Takes a string that ends within `limit` characters; false if it does not. Most are short: a
+    /// simple loop is faster than to look for the end first.
+    bool assign_terminated(const char* from, size_t limit) {
+        for (size_t i = 0; i < limit; ++i) {
+            bytes_[i] = from[i];
+            if (from[i] != 0) continue;
+            size_ = i;
+            return true;
+        }
+        return false;
     }
 
 private:
@@ -50,10 +56,8 @@ public:
     std::optional<std::span<std::byte>> writable(uint32_t address, size_t size);
     /// Copies a string that ends, in good memory, within the capacity of `text`.
     template<size_t Capacity> bool copy_string(uint32_t address, Text<Capacity>& text) {
-        const std::string_view found = find_string(address, Capacity);
-        if (found.data() == nullptr) return false;
-        text.assign(found.data(), found.size());
-        return true;
+        const size_t limit = std::min<uint64_t>(good_bytes(address), Capacity);
+        return text.assign_terminated(reinterpret_cast<const char*>(to_pointer({address})), limit);
     }
 
     /// Where the argument array of the call lies.
@@ -62,7 +66,6 @@ public:
 private:
     /// How many bytes from `address` on are good.
     uint64_t good_bytes(uint32_t address);
-    std::string_view find_string(uint32_t address, size_t capacity);
 
     const MemoryMap& memory_;
     PhysicalRange argument_array_;
