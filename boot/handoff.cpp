@@ -35,7 +35,7 @@ constexpr size_t growth_limit = 2;
 } // namespace
 
 uint32_t Handoff::milliseconds() {
-    return static_cast<uint32_t>(clock::microseconds(clock::ticks() - started_) / 1000);
+    return static_cast<uint32_t>(clock::microseconds(clock::ticks() - profile_.started()) / 1000);
 }
 
 Result<void> Handoff::client_architecture_support(PhysicalAddress vectors) {
@@ -80,6 +80,11 @@ Result<size_t> Handoff::update_hypervisor() {
 void Handoff::quiesce() {
     findings_.quiesce();
     pci::silence_bus_masters(topology_);
+    profile_.mark("quiesce");
+    if (const auto described = profile_.describe(tree_); !described) {
+        log::warning("%s", described.error().message);
+    }
+    profile_.print();
     if (const auto size = update_hypervisor()) {
         log::info("quiesced  %u ms after the start; the tree has %zu bytes", milliseconds(), *size);
     } else {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "boot/profile.h"
 #include "fdt/blob.h"
 #include "fdt/tree.h"
 #include "of/platform.h"
@@ -15,13 +16,13 @@ class Handoff final : public of::Platform {
 public:
     /// `blob` is the tree that QEMU gave at reset.
     Handoff(fdt::Tree& tree, const pci::Topology& topology, const virtio::Findings& findings,
-            fdt::Bytes blob, uint64_t started)
+            fdt::Bytes blob, Profile& profile)
         : tree_(tree)
         , topology_(topology)
         , findings_(findings)
         , hypervisor_tree_size_(blob.size())
         , boot_cpu_(fdt::blob_boot_cpu(blob))
-        , started_(started) {}
+        , profile_(profile) {}
 
     uint32_t milliseconds() override;
     Result<void> client_architecture_support(PhysicalAddress vectors) override;
@@ -38,7 +39,7 @@ private:
     const virtio::Findings& findings_;
     size_t hypervisor_tree_size_; ///< QEMU accepts a tree of twice this
     uint32_t boot_cpu_;
-    uint64_t started_;
+    Profile& profile_;
 };
 
 } // namespace spillway::boot

@@ -9,6 +9,7 @@
 #include "boot/machine.h"
 #include "boot/memory.h"
 #include "boot/nvram.h"
+#include "boot/profile.h"
 #include "boot/program.h"
 #include "boot/report.h"
 #include "boot/steps.h"
@@ -29,6 +30,7 @@ namespace {
 constinit MemoryMap memory;
 constinit hcall::Rtas rtas{hcall::RtasTokens{}};
 constinit TerminalConsole console{hcall::Terminal::standard};
+constinit Profile profile;
 constinit of::Client* client = nullptr; ///< who answers once a program runs
 
 /// Objects that outlive main's own frames live on the heap for ever.
@@ -119,7 +121,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
                                           const virtio::Findings& findings, fdt::Bytes blob,
                                           Steps& steps) {
     constexpr uint64_t stack_size = 64 << 10;
-    auto& handoff = keep<Handoff>(tree, topology, findings, blob, steps.started());
+    auto& handoff = keep<Handoff>(tree, topology, findings, blob, profile);
     client = &keep<of::Client>(tree, memory, console, handoff);
     const PhysicalAddress stack = need(memory.claim_lowest(
         stack_size, stack_size, real_mode_area(memory), MemoryMap::Owner::client));
@@ -128,6 +130,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
     const size_t masters = pci::silence_bus_masters(topology);
     steps.done("hand-off", "bus mastering is off%s; %u ms since the start",
                masters == 0 ? " everywhere" : ", but not everywhere", handoff.milliseconds());
+    need(profile.describe(tree));
     enter(program, find_initrd(tree), stack + stack_size);
 }
 
@@ -135,7 +138,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
 
 extern "C" [[noreturn]] void spillway_main(uint64_t device_tree) {
     start_log();
-    Steps steps;
+    Steps steps{profile};
     const fdt::Bytes blob = open_machine({device_tree}, steps);
     fdt::Tree& tree = read_tree(blob, steps);
     const pci::Topology& topology = probe_pci(tree, steps);

@@ -10,13 +10,16 @@
 
 namespace spillway::boot {
 
-Steps::Steps()
-    : started_(clock::ticks())
-    , step_started_(started_) {}
+Steps::Steps(Profile& profile)
+    : profile_(profile)
+    , step_started_(clock::ticks()) {
+    profile_.mark("start");
+}
 
 void Steps::done(const char* name, const char* format, ...) {
+    profile_.mark(name);
     const auto microseconds =
-        static_cast<unsigned>(clock::microseconds(clock::ticks() - step_started_));
+        static_cast<unsigned>(clock::microseconds(profile_.marks().back().ticks - step_started_));
     char text[160];
     std::va_list arguments;
     va_start(arguments, format);

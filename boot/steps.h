@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "boot/profile.h"
 
 #include <cstdint>
 #include <type_traits>
@@ -11,14 +12,15 @@ namespace spillway::boot {
 
 class Steps {
 public:
-    Steps();
+    /// Marks the start.
+    explicit Steps(Profile& profile);
 
-    uint64_t started() const { return started_; } ///< time base ticks
     /// Ends the current step: prints its name, its milliseconds and the text; starts the next one.
+    /// What is printed is not in the step's own time, but in the next mark of the profile.
     [[gnu::format(printf, 3, 4)]] void done(const char* name, const char* format, ...);
 
 private:
-    uint64_t started_;
+    Profile& profile_;
     uint64_t step_started_;
 };
 

@@ -9,6 +9,7 @@ from support import BIT_33, DEVICE_MIX, check, complaints, flatten, running, tre
 # What may differ from boot to boot, and why.
 PER_BOOT = {
     "/chosen:rng-seed": "random numbers",
+    "/chosen:spillway,boot-ticks": "times",
 }
 
 

@@ -29,6 +29,8 @@ PCI = "/pci@.*/.*"
 TABLE = [
     ("slof", ".*", "slof,.*", "SLOF's notes to itself"),
     ("ours", "/chosen", "spillway,version", "says who has booted the machine"),
+    ("ours", "/chosen", "spillway,boot-steps", "says where the boot's time went"),
+    ("ours", "/chosen", "spillway,boot-ticks", "says where the boot's time went"),
     ("both", "/openprom", "model", "likewise"),
     ("ours", PCI, "spillway,virtio-(device|features)", "says which device it is and what it offers"),
     ("ours", PCI, "qemu,dma-bypass", "what this firmware is for"),

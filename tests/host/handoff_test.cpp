@@ -41,6 +41,7 @@ protected:
     pci::Topology topology_;
     virtio::Findings findings_;
     std::optional<hcall::Rtas> rtas_;
+    boot::Profile profile_;
     std::optional<boot::Handoff> handoff_;
     std::vector<std::byte> given_;
     std::vector<std::byte> told_; ///< the tree that the hypervisor was told last
@@ -60,7 +61,7 @@ protected:
         pci::allocate(topology_);
         findings_ = *virtio::Findings::gather(topology_);
         ASSERT_TRUE(findings_.describe(tree_));
-        handoff_.emplace(tree_, topology_, findings_, given, 0);
+        handoff_.emplace(tree_, topology_, findings_, given, profile_);
         machine_.handlers[hcall::Number::update_dt] = [this](hcall::Registers& registers) {
             const auto blob = fdt::check_blob(to_pointer({registers.r4}), fdt::largest_blob);
             if (!blob) return hcall::Status::parameter;

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// A plugin for QEMU's TCG (its API version 1) that counts what a firmware does, exactly:
+//
+//   -plugin count.so,image=build/spillway.bin,entry=0x400000,out=FILE
+//
+// An instruction is the firmware's if it lies within the image's size and is the image's at that
+// place. Without image= every instruction counts until the program is entered, none after that.
+// FILE gets, when QEMU ends:
+//
+//   boot N        instructions until the first one at `entry`, where the program begins
+//   calls N       instructions after that: client calls
+//   written N     bytes of memory written, in lines of 64 bytes, each counted once
+//   block A N B C a block of N instructions at A was executed B times before and C times after
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Debian packages no header for the API, so what is used of it is declared here.
+typedef uint64_t qemu_plugin_id_t;
+typedef uint32_t qemu_plugin_meminfo_t;
+typedef struct qemu_info_t qemu_info_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+enum { QEMU_PLUGIN_INLINE_ADD_U64 };
+enum { QEMU_PLUGIN_CB_NO_REGS };
+enum { QEMU_PLUGIN_MEM_W = 2 };
+typedef void (*qemu_plugin_memory_callback)(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
+                                            void* data);
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+                                           void (*callback)(qemu_plugin_id_t, struct qemu_plugin_tb*));
+void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*callback)(qemu_plugin_id_t, void*),
+                                    void* data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb* block);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb* block);
+struct qemu_plugin_insn* qemu_plugin_tb_get_insn(const struct qemu_plugin_tb* block, size_t index);
+const void* qemu_plugin_insn_data(const struct qemu_plugin_insn* instruction);
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb* block, int operation, void* counter,
+                                              uint64_t number);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb* block,
+                                          void (*callback)(unsigned cpu, void* data), int registers,
+                                          void* data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn* instruction,
+                                      qemu_plugin_memory_callback callback, int registers, int accesses,
+                                      void* data);
+
+int qemu_plugin_version = 1;
+
+enum { line = 64 };
+static const uint64_t most_memory = 1ull << 36;
+
+struct block {
+    struct block* next;
+    uint64_t address, instructions, count, count_at_entry;
+};
+
+static const unsigned char* image;
+static uint64_t image_size, entry = 0x400000, lines_written;
+static const char* out;
+static struct block* blocks;
+static uint8_t* written; // a bit a line
+static int entered;
+
+static void stored(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void* data) {
+    (void)cpu, (void)info, (void)data;
+    if (address >= most_memory) return;
+    uint8_t* byte = &written[address / line / 8];
+    const uint8_t bit = (uint8_t)(1u << address / line % 8);
+    lines_written += (*byte & bit) == 0;
+    *byte |= bit;
+}
+
+static void program_entered(unsigned cpu, void* data) {
+    (void)cpu, (void)data;
+    if (entered) return;
+    entered = 1;
+    for (struct block* block = blocks; block; block = block->next) block->count_at_entry = block->count;
+}
+
+static int is_firmware(const struct qemu_plugin_tb* tb, uint64_t address, size_t size) {
+    if (!image) return !entered;
+    if (address > image_size || size * 4 > image_size - address) return 0;
+    for (size_t i = 0; i < size; ++i) {
+        if (memcmp(qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), image + address + 4 * i, 4)) return 0;
+    }
+    return 1;
+}
+
+static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
+    (void)id;
+    const uint64_t address = qemu_plugin_tb_vaddr(tb);
+    const size_t size = qemu_plugin_tb_n_insns(tb);
+    if (address == entry) {
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, program_entered, QEMU_PLUGIN_CB_NO_REGS, 0);
+        return;
+    }
+    if (!is_firmware(tb, address, size)) return;
+    struct block* block = calloc(1, sizeof *block);
+    if (!block) abort();
+    *block = (struct block){.next = blocks, .address = address, .instructions = size};
+    blocks = block;
+    qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &block->count, 1);
+    for (size_t i = 0; i < size; ++i) {
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), stored, QEMU_PLUGIN_CB_NO_REGS,
+                                         QEMU_PLUGIN_MEM_W, 0);
+    }
+}
+
+static void ended(qemu_plugin_id_t id, void* data) {
+    (void)id, (void)data;
+    if (!entered) program_entered(0, 0);
+    FILE* file = fopen(out, "w");
+    if (!file) abort();
+    uint64_t boot = 0, calls = 0;
+    for (struct block* block = blocks; block; block = block->next) {
+        boot += block->count_at_entry * block->instructions;
+        if (image) calls += (block->count - block->count_at_entry) * block->instructions;
+    }
+    fprintf(file, "boot %lu\ncalls %lu\nwritten %lu\n", boot, calls, lines_written * line);
+    for (struct block* block = blocks; block; block = block->next) {
+        fprintf(file, "block 0x%lx %lu %lu %lu\n", block->address, block->instructions, block->count_at_entry,
+                block->count - block->count_at_entry);
+    }
+    fclose(file);
+}
+
+static int read_image(const char* path) {
+    FILE* file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END)) return 0;
+    image_size = (uint64_t)ftell(file);
+    rewind(file);
+    unsigned char* bytes = malloc(image_size);
+    const int whole = bytes && fread(bytes, 1, image_size, file) == image_size;
+    fclose(file);
+    image = bytes;
+    return whole;
+}
+
+int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int count, char** arguments) {
+    (void)info;
+    for (int i = 0; i < count; ++i) {
+        const char* value = strchr(arguments[i], '=');
+        if (!value++) return 1;
+        if (!strncmp(arguments[i], "out=", 4)) {
+            out = strdup(value);
+        } else if (!strncmp(arguments[i], "entry=", 6)) {
+            entry = strtoull(value, 0, 0);
+        } else if (strncmp(arguments[i], "image=", 6) || !read_image(value)) {
+            return 1;
+        }
+    }
+    written = calloc(most_memory / line / 8, 1);
+    if (!out || !written) return 1;
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+    qemu_plugin_register_atexit_cb(id, ended, 0);
+    return 0;
+}
