@@ -39,12 +39,21 @@ uint32_t Handoff::milliseconds() {
 }
 
 Result<void> Handoff::client_architecture_support(PhysicalAddress vectors) {
-    constexpr size_t alignment = 8; // of the tree, which follows the reply's header
-    const Buffer buffer{hcall::cas_reply_size + alignment};
-    if (!buffer) return fail(ErrorCode::out_of_memory, "no memory for the hypervisor's answer");
-    const uint64_t start =
-        align_up(to_physical(buffer.get()).value + hcall::cas_reply_header, alignment);
-    std::byte* tree = buffer.get() + (start - to_physical(buffer.get()).value);
+    // Not from the heap, which would clear megabytes of which the hypervisor uses a few pages.
+    constexpr uint64_t alignment = 8; // of the tree, which follows the reply's header
+    constexpr uint64_t tree_offset = align_up(hcall::cas_reply_header, alignment);
+    constexpr uint64_t size = tree_offset + hcall::cas_reply_size;
+    constexpr auto owner = MemoryMap::Owner::firmware;
+    constexpr PhysicalRange anywhere{{0}, uint64_t{1} << 32};
+    auto place = memory_.claim_lowest(size, alignment, home_, owner);
+    if (!place) place = memory_.claim_lowest(size, alignment, anywhere, owner);
+    if (!place) return fail(ErrorCode::out_of_memory, "no memory for the hypervisor's answer");
+    auto merged = merge_answer(vectors, to_pointer(*place + tree_offset));
+    if (auto released = memory_.release({*place, size}, owner); !released) return released;
+    return merged;
+}
+
+Result<void> Handoff::merge_answer(PhysicalAddress vectors, std::byte* tree) {
     const std::span reply{tree - hcall::cas_reply_header, hcall::cas_reply_size};
 
     const hcall::Status status = hcall::client_architecture_support(vectors, reply);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/memory_map.h"
 #include "boot/profile.h"
 #include "fdt/blob.h"
 #include "fdt/tree.h"
@@ -14,10 +15,13 @@ namespace spillway::boot {
 
 class Handoff final : public of::Platform {
 public:
-    /// `blob` is the tree that QEMU gave at reset.
-    Handoff(fdt::Tree& tree, const pci::Topology& topology, const virtio::Findings& findings,
-            fdt::Bytes blob, Profile& profile)
+    /// `home` is where the hypervisor's answer may lie for a moment, `blob` the tree that QEMU gave
+    /// at reset.
+    Handoff(fdt::Tree& tree, MemoryMap& memory, PhysicalRange home, const pci::Topology& topology,
+            const virtio::Findings& findings, fdt::Bytes blob, Profile& profile)
         : tree_(tree)
+        , memory_(memory)
+        , home_(home)
         , topology_(topology)
         , findings_(findings)
         , hypervisor_tree_size_(blob.size())
@@ -32,9 +36,12 @@ public:
     [[noreturn]] void restart() override;
 
 private:
+    Result<void> merge_answer(PhysicalAddress vectors, std::byte* tree);
     Result<size_t> update_hypervisor();
 
     fdt::Tree& tree_;
+    MemoryMap& memory_;
+    PhysicalRange home_;
     const pci::Topology& topology_;
     const virtio::Findings& findings_;
     size_t hypervisor_tree_size_; ///< QEMU accepts a tree of twice this

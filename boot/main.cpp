@@ -28,6 +28,7 @@ namespace spillway::boot {
 namespace {
 
 constinit MemoryMap memory;
+constinit PhysicalRange home; ///< the firmware's: RAM that QEMU keeps free below its tree
 constinit hcall::Rtas rtas{hcall::RtasTokens{}};
 constinit TerminalConsole console{hcall::Terminal::standard};
 constinit Profile profile;
@@ -53,9 +54,9 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
     need(map_memory(blob, memory));
     const PhysicalRange low = real_mode_area(memory);
     const PhysicalAddress tree = to_physical(blob.data());
-    const uint64_t home = tree.value > qemu_keeps_free ? tree.value - qemu_keeps_free : 0;
-    start_heap(memory, {{align_up(home, 1 << 20)}, tree.value - align_up(home, 1 << 20)},
-               low.end());
+    const uint64_t start = tree.value > qemu_keeps_free ? tree.value - qemu_keeps_free : 0;
+    home = {{align_up(start, 1 << 20)}, tree.value - align_up(start, 1 << 20)};
+    start_heap(memory, home, low.end());
     steps.done("memory", "%llu MiB in the first block",
                static_cast<unsigned long long>(low.size >> 20));
     return blob;
@@ -121,7 +122,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
                                           const virtio::Findings& findings, fdt::Bytes blob,
                                           Steps& steps) {
     constexpr uint64_t stack_size = 64 << 10;
-    auto& handoff = keep<Handoff>(tree, topology, findings, blob, profile);
+    auto& handoff = keep<Handoff>(tree, memory, home, topology, findings, blob, profile);
     client = &keep<of::Client>(tree, memory, console, handoff);
     const PhysicalAddress stack = need(memory.claim_lowest(
         stack_size, stack_size, real_mode_area(memory), MemoryMap::Owner::client));

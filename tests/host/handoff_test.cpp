@@ -41,6 +41,9 @@ protected:
     pci::Topology topology_;
     virtio::Findings findings_;
     std::optional<hcall::Rtas> rtas_;
+    std::vector<std::byte> room_{hcall::cas_reply_size + 64};
+    PhysicalRange home_{to_physical(room_.data()), room_.size()};
+    MemoryMap memory_;
     boot::Profile profile_;
     std::optional<boot::Handoff> handoff_;
     std::vector<std::byte> given_;
@@ -61,7 +64,8 @@ protected:
         pci::allocate(topology_);
         findings_ = *virtio::Findings::gather(topology_);
         ASSERT_TRUE(findings_.describe(tree_));
-        handoff_.emplace(tree_, topology_, findings_, given, profile_);
+        ASSERT_TRUE(memory_.add_ram(home_));
+        handoff_.emplace(tree_, memory_, home_, topology_, findings_, given, profile_);
         machine_.handlers[hcall::Number::update_dt] = [this](hcall::Registers& registers) {
             const auto blob = fdt::check_blob(to_pointer({registers.r4}), fdt::largest_blob);
             if (!blob) return hcall::Status::parameter;
@@ -99,6 +103,25 @@ TEST_F(HandoffTest, TheAnswerIsMergedAndOurPropertiesStay) {
     const fdt::Node* node = tree_.find(before);
     ASSERT_NE(node, nullptr);
     EXPECT_EQ(tree_.text(*node, "qemu,dma-bypass"), "fixed");
+}
+
+TEST_F(HandoffTest, TheAnswersMemoryIsGivenBack) {
+    boot();
+    answer_with(blob_of(tree_));
+    EXPECT_TRUE(handoff_->client_architecture_support({0x5000}));
+    EXPECT_FALSE(memory_.touches(home_, MemoryMap::Owner::firmware));
+    answer_with(std::vector<std::byte>(64));
+    EXPECT_FALSE(handoff_->client_architecture_support({0x5000}));
+    EXPECT_FALSE(memory_.touches(home_, MemoryMap::Owner::firmware));
+}
+
+TEST_F(HandoffTest, NoMemoryForTheAnswerIsAnError) {
+    boot();
+    answer_with(blob_of(tree_));
+    ASSERT_TRUE(memory_.claim({home_.start, 4096}, MemoryMap::Owner::loaded));
+    const auto done = handoff_->client_architecture_support({0x5000});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::out_of_memory);
 }
 
 TEST_F(HandoffTest, ARefusalIsPassedOn) {
