@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A plugin for QEMU's TCG (its API version 1) that counts what a firmware does, exactly:
 //
-//   -plugin count.so,image=build/spillway.bin,entry=0x400000,out=FILE
+//   -plugin count.so,image=build/spillway.bin,out=FILE
 //
 // An instruction is the firmware's if it lies within the image's size and is the image's at that
-// place. Without image= every instruction counts until the program is entered, none after that.
-// FILE gets, when QEMU ends:
+// place; the first other one is the program's. Without image= all count until the first one at
+// 0x400000, where QEMU loads kernels, and none after that. FILE gets, when QEMU ends:
 //
-//   boot N        instructions until the first one at `entry`, where the program begins
+//   boot N        instructions until the program is entered
 //   calls N       instructions after that: client calls
 //   written N     bytes of memory written, in lines of 64 bytes, each counted once
 //   block A N B C a block of N instructions at A was executed B times before and C times after
@@ -55,7 +55,8 @@ struct block {
 };
 
 static const unsigned char* image;
-static uint64_t image_size, entry = 0x400000, lines_written;
+static const uint64_t kernel = 0x400000;
+static uint64_t image_size, lines_written;
 static const char* out;
 static struct block* blocks;
 static uint8_t* written; // a bit a line
@@ -78,7 +79,6 @@ static void program_entered(unsigned cpu, void* data) {
 }
 
 static int is_firmware(const struct qemu_plugin_tb* tb, uint64_t address, size_t size) {
-    if (!image) return !entered;
     if (address > image_size || size * 4 > image_size - address) return 0;
     for (size_t i = 0; i < size; ++i) {
         if (memcmp(qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), image + address + 4 * i, 4)) return 0;
@@ -90,17 +90,16 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
     (void)id;
     const uint64_t address = qemu_plugin_tb_vaddr(tb);
     const size_t size = qemu_plugin_tb_n_insns(tb);
-    if (address == entry) {
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, program_entered, QEMU_PLUGIN_CB_NO_REGS, 0);
+    if (image ? !is_firmware(tb, address, size) : address == kernel || entered) {
+        if (!entered) qemu_plugin_register_vcpu_tb_exec_cb(tb, program_entered, QEMU_PLUGIN_CB_NO_REGS, 0);
         return;
     }
-    if (!is_firmware(tb, address, size)) return;
     struct block* block = calloc(1, sizeof *block);
     if (!block) abort();
     *block = (struct block){.next = blocks, .address = address, .instructions = size};
     blocks = block;
     qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &block->count, 1);
-    for (size_t i = 0; i < size; ++i) {
+    for (size_t i = 0; image && i < size; ++i) {
         qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), stored, QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_W, 0);
     }
@@ -143,8 +142,6 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int count,
         if (!value++) return 1;
         if (!strncmp(arguments[i], "out=", 4)) {
             out = strdup(value);
-        } else if (!strncmp(arguments[i], "entry=", 6)) {
-            entry = strtoull(value, 0, 0);
         } else if (strncmp(arguments[i], "image=", 6) || !read_image(value)) {
             return 1;
         }
