@@ -200,6 +200,17 @@ boot_tests = $(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider 
 check-boot: $B/spillway.bin clients | $B/need-boot ## boot tests: real QEMU, real kernels (TESTS='-k name' for some)
 	$Q$(boot_tests) --qemu=$(QEMU)
 
+#------------------------------------------------------------------------------ how fast it is
+.PHONY: bench profile budget
+bench: $B/spillway.bin | $B/need-boot ## boot times beside SLOF and VOF, into docs/results (about ten minutes; BENCH="--rounds 1")
+	$Q$(PYTHON) scripts/bench --firmware $B/spillway.bin --qemu $(QEMU) --output $(or $(OUTPUT),docs/results) $(BENCH)
+
+profile: $B/spillway.bin | $B/need-boot ## where a boot's time goes, as a table and as build/profile.svg (QEMU_ARGS=)
+	$Q$(run_environment) $(PYTHON) scripts/profile --firmware $B/spillway.bin --qemu $(QEMU) --output $B/profile.svg -- $(QEMU_ARGS)
+
+budget: $B/spillway.bin clients | $B/need-boot ## write anew what instructions and hypercalls may cost: tests/boot/budget.json
+	$QSPILLWAY_WRITE_BUDGET=1 $(boot_tests) --qemu=$(QEMU) -k test_budget -n 0
+
 #------------------------------------------------------------------------------ a hypervisor with the bypass
 .PHONY: qemu check-bypass bench-bypass
 qemu: ## build the QEMU of hypervisor/ (cached) and print where it is

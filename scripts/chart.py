@@ -108,6 +108,25 @@ class Logarithmic(Panel):
         return [line(self.at(0), y, x, y, "", f'stroke="{colour}" stroke-width="3"'), *self.dot(y, colour, x, words)]
 
 
+class Spans(Panel):
+    """From when to when, on a linear axis that begins at 0."""
+
+    def end(self):
+        return max(end for _, rows in self.groups for _, _, end in rows)
+
+    def x(self, value):
+        return self.at(value / self.end())
+
+    def ticks(self):
+        step = 10 ** math.floor(math.log10(self.end()))
+        step /= 5 if self.end() / step < 2 else 2 if self.end() / step < 5 else 1
+        return [(i * step, f"{i * step:g}", "grid") for i in range(math.floor(self.end() / step) + 1)]
+
+    def row(self, y, colour, begin, end):
+        return [line(self.x(begin), y, max(self.x(end), self.x(begin) + 1), y, "", f'stroke="{colour}" stroke-width="9"'),
+                text(self.x(end) + 6, y + 4, f"{end - begin:.3f}", "small")]
+
+
 def draw(title, series, panels):
     """series: (key, name); returns the SVG's text."""
     colours = {key: COLOURS[number % len(COLOURS)] for number, (key, _) in enumerate(series)}
