@@ -51,7 +51,7 @@ $B/need-%:
 .PRECIOUS: $B/need-%
 need_build := g++-powerpc64le-linux-gnu binutils-powerpc64le-linux-gnu
 need_host := g++ libgtest-dev
-need_boot := $(need_build) qemu-system-ppc python3 python3-pytest python3-pytest-xdist device-tree-compiler
+need_boot := $(need_build) gcc libc6-dev qemu-system-ppc python3 python3-pytest python3-pytest-xdist device-tree-compiler
 need_lint := clang-tidy clang-format
 
 $B/third-party: scripts/third-party scripts/lib.sh scripts/need
