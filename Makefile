@@ -22,7 +22,7 @@ B := build
 ROOMS := base hcall fdt pci virtio of boot
 hot := fdt/index fdt/names fdt/properties of/client of/client_memory of/tree_services
 
-warnings := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow  -Wuseless-cast \
+warnings := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wuseless-cast \
     -Wcast-align -Wcast-qual -Wnon-virtual-dtor -Woverloaded-virtual -Wduplicated-cond -Wlogical-op \
     -Wnull-dereference -Wformat=2 -Werror
 language := -std=c++23 -fno-rtti -I.
