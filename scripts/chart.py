@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Draws measurements as SVG, readable on light and on dark pages.
+"""Shows measurements: as Markdown tables, and as SVG that is readable on light and on dark pages.
 
     draw("Title", [("a", "way a"), ("b", "way b")], [
         Ranges("Ratios", [("read", [("b", 0.9, {"q1": .8, "q3": 1, "min": .7, "max": 1.1})])], marks=[1]),
@@ -20,6 +20,13 @@ text { font: 12px sans-serif; fill: #24292f }
 text { fill: #e6edf3 } .page { fill: #0d1117 } .dot { stroke: #0d1117 } .grid { stroke: #30363d } .mark { stroke: #9198a1 }
 }
 """
+
+
+def table(rows):
+    """A Markdown table that is also readable as text."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
 def text(x, y, words, kind="", anchor="start"):

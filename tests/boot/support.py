@@ -114,6 +114,18 @@ def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
+def initrd_with_programs(folder, **programs):
+    """The tests' initrd with programs for the word run: texts of scripts, or files in `folder`."""
+    files = {}
+    for name, program in programs.items():
+        files[name] = folder / name
+        if isinstance(program, str):
+            files[name].write_text(program)
+    output = folder / "initrd.gz"
+    sq.initrd_with(sq.guest_files()["initrd"], files, output)
+    return output
+
+
 # Machines.
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import time
 import pytest
 import spillway_qemu as sq
 from debugger import Debugger
-from support import TIMEOUT, check, disk_image, line, lines, running, sha256
+from support import TIMEOUT, check, disk_image, initrd_with_programs, line, lines, running, sha256
 from test_bypass_table import (
     AWARE, BLOCK, NOTHING, OFF, OFFERED, ON, PLACE, TRACE, UNAWARE, VHOST, WINDOW, cost, drive, open_windows, pair,
     reported, vhost_disk)
@@ -34,18 +34,6 @@ until [ "$line" = stop ]; do
 done
 stty echo
 """
-
-
-def initrd(folder, **programs):
-    """The tests' initrd with programs for the word run: texts of scripts, or files in `folder`."""
-    files = {}
-    for name, program in programs.items():
-        files[name] = folder / name
-        if isinstance(program, str):
-            files[name].write_text(program)
-    output = folder / "initrd.gz"
-    sq.initrd_with(sq.guest_files()["initrd"], files, output)
-    return output
 
 
 def check_rounds(machine, content):
@@ -123,7 +111,7 @@ def test_switch_under_load(guest, append, tmp_path):
     caller = Caller(tmp_path / "gdb")
     before = {DISK} if guest == AWARE else set()
     with running(BLOCK + OFFERED, arguments=[*arguments, *caller.arguments], machine=ON, append=append,
-                 initrd=initrd(tmp_path, load=LOAD), do=f"{guest},devices,run=load,wait,dmesg") as machine:
+                 initrd=initrd_with_programs(tmp_path, load=LOAD), do=f"{guest},devices,run=load,wait,dmesg") as machine:
         wait_for_rounds(machine, 2)
         assert open_windows(machine) == before
         assert caller.call(machine, OFF_CALL) == (H_STATE, None)
@@ -163,7 +151,7 @@ def test_node_that_lies(machine, append, tmp_path):
     place = PLACE.format(5)
     words = f"{AWARE},wait,run=lie,devices,disk=8,copy=4,wait,dmesg"
     with running(arguments=arguments, machine=machine, append=append, trace=TRACE, do=words,
-                 initrd=initrd(tmp_path, lie=LIE.format(connector(5)))) as guest:
+                 initrd=initrd_with_programs(tmp_path, lie=LIE.format(connector(5)))) as guest:
         guest.wait_for_pause()
         plug(guest, 5, id="liar")
         guest.resume()
@@ -247,7 +235,7 @@ def check_rebinding(machine, rounds):
 def test_unbind_and_bind(tmp_path):
     arguments, content = disk_image(tmp_path / "disk.img", 2)
     with running(BLOCK + OFFERED, arguments=arguments, machine=ON, append="disable_ddw", trace=TRACE, timeout=300,
-                 initrd=initrd(tmp_path, rebind=REBIND.replace("ROUNDS", "100")),
+                 initrd=initrd_with_programs(tmp_path, rebind=REBIND.replace("ROUNDS", "100")),
                  do=f"{AWARE},devices,wait,run=rebind,wait,unbind={DISK},wait,dmesg") as machine:
         cost(machine)
         check_rebinding(machine, 100)
@@ -264,7 +252,7 @@ def test_unbind_and_bind_vhost_user(tmp_path):
     with vhost_disk(tmp_path, tmp_path / "disk.img") as disk:
         with running(VHOST, machine=f"memory-backend=ram,{ON}", trace=TRACE, append="disable_ddw", arguments=[
                 *disk.arguments, "-object", "memory-backend-memfd,id=ram,share=on,size=1G"],
-                     initrd=initrd(tmp_path, rebind=REBIND.replace("ROUNDS", "20")),
+                     initrd=initrd_with_programs(tmp_path, rebind=REBIND.replace("ROUNDS", "20")),
                      do=f"{AWARE},devices,wait,run=rebind,wait,unbind={DISK},wait,dmesg") as machine:
             cost(machine)
             assert [entry.start for entry in disk.entries] == [WINDOW]
@@ -298,7 +286,7 @@ def test_plug_memory_under_vhost_user(tmp_path):
     with vhost_disk(tmp_path, tmp_path / "disk.img") as disk:
         with running(VHOST, machine=f"memory-backend=ram,{ON}", memory="1G,slots=2,maxmem=4G", trace=TRACE, arguments=[
                 *disk.arguments, "-object", "memory-backend-memfd,id=ram,share=on,size=1G"],
-                     initrd=initrd(tmp_path, fill=FILL),
+                     initrd=initrd_with_programs(tmp_path, fill=FILL),
                      do=f"{AWARE},devices,disk=8,wait,{online.format(4)},{online.format(7)},wait,run=fill,wait,"
                         f"unbind={DISK},wait,dmesg") as machine:
             machine.wait_for_pause()
@@ -460,7 +448,7 @@ def test_kexec(first, second, kexec, tmp_path):
     start = "#!/bin/sh\n/kexec /dev/vdb\n"
     with running(BLOCK + OFFERED, f"virtio-blk-pci,drive=kernel,addr=2{OFFERED}", machine=ON, trace=TRACE,
                  arguments=[*arguments, *drive(tmp_path / "kernel.img")],
-                 initrd=initrd(tmp_path, kexec=kexec, start=start),
+                 initrd=initrd_with_programs(tmp_path, kexec=kexec, start=start),
                  append=f"spillway.then={second},disk=8,copy=4,wait,devices,dmesg",
                  do=f"{first},devices,wait,run=start") as machine:
         both = {DISK, PLACE.format(2)}
@@ -508,7 +496,7 @@ def test_migration(guest, append, tmp_path):
     arguments, content = disk_image(tmp_path / "disk.img", 8)
     devices = [BLOCK + OFFERED, f"virtio-rng-pci,addr=2{OFFERED}"]
     windows = {DISK, PLACE.format(2)} if guest == AWARE else set()
-    options = {"arguments": arguments, "append": append, "initrd": initrd(tmp_path, load=LOAD),
+    options = {"arguments": arguments, "append": append, "initrd": initrd_with_programs(tmp_path, load=LOAD),
                "do": f"{guest},run=load,disk=8,wait,devices,dmesg"}
     state = tmp_path / "state"
     with running(*devices, machine=ON, **options) as source:

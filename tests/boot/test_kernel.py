@@ -9,7 +9,7 @@ import pytest
 import spillway_qemu as sq
 from support import BIT_33, check, disk_image, line, lines, running, sha256
 from test_bypass_table import NOTHING, TRACE, cost, open_windows, pair
-from test_drivers import disk_table, files_and_devices
+from test_drivers import check_disks, disk_table, files_and_devices
 from test_hotplug import connector
 
 CAPABLE = pytest.mark.capable
@@ -19,7 +19,6 @@ NO_BYPASS = "disable_pci_dma_bypass"
 PLACE = "0000:00:{:02x}.0"
 FIRST, SECOND = PLACE.format(1), PLACE.format(2)
 SETTLE = "sleep=2"  # disks are found in the background
-MIB = 1 << 20
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +41,6 @@ def disks(folder, options):
     devices = [device if ",bus=" in device else f"{device},addr={next(slots)}" for device in [
         *devices, f"virtio-net-pci,netdev=user{options}"]]
     return arguments, devices, contents
-
-
-def check_disks(machine, folder, contents):
-    """That each was read right, and its first half copied to the second."""
-    for name, content in contents.items():
-        assert lines(machine, "disk", sha256=sha256(content)), f"{name} was not read right"
-        assert (folder / f"{name}.img").read_bytes() == content[:2 * MIB] * 2, f"{name} was not written right"
-    assert len(lines(machine, "disk")) == len(contents)
 
 
 def work(folder, options=OFFERED, *more, append="", **others):

@@ -6,7 +6,8 @@ import re
 
 import pytest
 import spillway_qemu as sq
-from support import BIT_33, check, complaints, disk_image, line, lines, running, sha256
+from support import BIT_33, check, complaints, disk_image, initrd_with_programs, line, lines, running, sha256
+from test_bypass_table import open_windows
 from test_hotplug import connector
 
 CAPABLE = pytest.mark.capable
@@ -29,22 +30,8 @@ def module_said(machine):
     return re.findall(r"\] pci_dma_bypass: (.*)$", sq.section(machine.console, "dmesg"), re.MULTILINE)
 
 
-def open_windows(machine):
-    """The functions on root buses that reach the guest's memory at BASE, in the hypervisor's own view."""
-    found = set()
-    for view in machine.hmp("info mtree -f").split("FlatView #"):
-        if re.search(rf"^ +{BASE:016x}-\w+ \(prio \d+, ram\)", view, re.MULTILINE):
-            found |= {f"{int(buid, 16) & 0xFFFF:04x}:00:{function}" for buid, function in re.findall(
-                r'AS "pci@([0-9a-f]+):([0-9a-f]{2}\.[0-7])"', view)}
-    return found
-
-
 def initrd_with_scripts(folder, **scripts):
-    """The initrd with these programs for the word run."""
-    for name, text in scripts.items():
-        (folder / name).write_text("#!/bin/busybox sh\n" + text)
-    sq.initrd_with(sq.guest_files()["initrd"], {name: folder / name for name in scripts}, folder / "initrd.gz")
-    return folder / "initrd.gz"
+    return initrd_with_programs(folder, **{name: "#!/bin/sh\n" + text for name, text in scripts.items()})
 
 
 def mixed(folder):
