@@ -150,7 +150,7 @@ sanitizers := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-reco
 host_flags := -O1 -g $(sanitizers) -DSPILLWAY_VERSION='"$(VERSION) (host)"'
 # What only the target has: its memory, its time base, its exceptions, its stacks.
 target_only := boot/physical.cpp boot/timebase.cpp boot/exceptions.cpp boot/enter.cpp boot/main.cpp boot/heap.cpp \
-    boot/memory.cpp boot/runtime.cpp
+    boot/memory.cpp boot/runtime.cpp boot/emulator.cpp
 host_sources := $(filter-out $(target_only),$(sources)) $(sort $(wildcard tests/host/*.cpp))
 host_libfdt := fdt fdt_addresses fdt_check fdt_empty_tree fdt_ro fdt_rw fdt_strerror fdt_sw fdt_wip
 host_objects := $(host_sources:%.cpp=$B/host/%.o) $(host_libfdt:%=$B/host/libfdt/%.o)

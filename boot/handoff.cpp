@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "boot/emulator.h"
 #include "boot/stop.h"
 #include "fdt/blob.h"
 #include "hcall/device_tree.h"
@@ -56,7 +57,9 @@ Result<void> Handoff::client_architecture_support(PhysicalAddress vectors) {
 Result<void> Handoff::merge_answer(PhysicalAddress vectors, std::byte* tree) {
     const std::span reply{tree - hcall::cas_reply_header, hcall::cas_reply_size};
 
+    profile_.mark("client");
     const hcall::Status status = hcall::client_architecture_support(vectors, reply);
+    profile_.mark("H_CAS");
     if (status != hcall::Status::success) {
         return fail(ErrorCode::hypervisor, "H_CAS: %s", hcall::name(status));
     }
@@ -99,6 +102,7 @@ void Handoff::quiesce() {
     } else {
         log::warning("the hypervisor does not get the final tree: %s", size.error().message);
     }
+    enlarge_emulator_tlb();
 }
 
 void Handoff::leave(const char* how) {

@@ -3,6 +3,7 @@
 
 #include "base/endian.h"
 #include "base/log.h"
+#include "boot/emulator.h"
 #include "fdt/cells.h"
 
 #include <algorithm>
@@ -834,6 +835,14 @@ std::byte* to_pointer(PhysicalAddress address) {
 PhysicalAddress to_physical(const void* pointer) {
     return test::FakeHypervisor::current().physical(pointer);
 }
+
+namespace boot {
+
+void enlarge_emulator_tlb() {
+    ++test::FakeHypervisor::current().tlb_enlargements;
+}
+
+} // namespace boot
 
 namespace hcall {
 

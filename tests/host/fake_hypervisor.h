@@ -243,6 +243,8 @@ public:
     size_t call_count(hcall::Number number) const;
     hcall::RtasTokens rtas_tokens() const;
 
+    size_t tlb_enlargements = 0; ///< boot::enlarge_emulator_tlb
+
     /// --- console.
     std::string console; ///< what was written
     std::string input;   ///< what waits to be read

@@ -158,6 +158,24 @@ TEST_F(HandoffTest, QuiesceTellsTheHypervisorTheWholeTree) {
     EXPECT_EQ(told.phandle(*told.find(where)), tree_.phandle(node));
 }
 
+TEST_F(HandoffTest, TheTimeInTheHypervisorIsAStepOfItsOwn) {
+    boot();
+    answer_with(blob_of(tree_));
+    ASSERT_TRUE(handoff_->client_architecture_support({0x5000}));
+    handoff_->quiesce();
+    std::string steps;
+    for (const boot::Profile::Mark& mark : profile_.marks())
+        steps += std::string{mark.step} + " ";
+    EXPECT_EQ(steps, "client H_CAS quiesce ");
+}
+
+TEST_F(HandoffTest, QuiesceMakesTheCopyOfTheKernelCheap) {
+    boot();
+    EXPECT_EQ(machine_.tlb_enlargements, 0U);
+    handoff_->quiesce();
+    EXPECT_EQ(machine_.tlb_enlargements, 1U);
+}
+
 TEST_F(HandoffTest, ATreeOfMoreThanTwiceTheSizeIsNotSent) {
     boot(100);
     handoff_->quiesce();

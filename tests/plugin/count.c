@@ -40,6 +40,7 @@ void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb* block, int 
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb* block,
                                           void (*callback)(unsigned cpu, void* data), int registers,
                                           void* data);
+int qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn* instruction,
                                       qemu_plugin_memory_callback callback, int registers, int accesses,
                                       void* data);
@@ -63,8 +64,8 @@ static uint8_t* written; // a bit a line
 static int entered;
 
 static void stored(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void* data) {
-    (void)cpu, (void)info, (void)data;
-    if (address >= most_memory) return;
+    (void)cpu, (void)data;
+    if (address >= most_memory || !qemu_plugin_mem_is_store(info)) return;
     uint8_t* byte = &written[address / line / 8];
     const uint8_t bit = (uint8_t)(1u << address / line % 8);
     lines_written += (*byte & bit) == 0;
