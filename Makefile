@@ -251,4 +251,5 @@ lint: $(filter-out $B/lint/boot/timebase.ok $B/lint/boot/runtime.ok,$(sources:%.
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
+include $(wildcard make/*.mk)
 -include $(shell find $B -name '*.d' 2>/dev/null)
