@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The host tests with every check of the firmware switchable (scripts/guards). With
+// SPILLWAY_GUARDS_HELD=FILE it writes a line for each test: its name, and the checks that held in
+// it.
+#include "tests/guards/guard.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+namespace spillway::test {
+namespace {
+
+std::set<unsigned> held;
+
+class Recorder final : public testing::EmptyTestEventListener {
+public:
+    explicit Recorder(const char* path)
+        : file_(std::fopen(path, "w")) {}
+
+private:
+    void OnTestStart(const testing::TestInfo&) override { held.clear(); }
+    void OnTestEnd(const testing::TestInfo& test) override {
+        std::fprintf(file_, "%s.%s", test.test_suite_name(), test.name());
+        for (const unsigned number : held)
+            std::fprintf(file_, " %u", number);
+        std::fprintf(file_, "\n");
+        std::fflush(file_);
+    }
+
+    std::FILE* file_;
+};
+
+} // namespace
+
+const unsigned guard_off = [] {
+    const char* number = std::getenv("SPILLWAY_GUARD");
+    return number != nullptr ? static_cast<unsigned>(std::atoi(number)) : 0;
+}();
+
+void guard_held(unsigned number) {
+    held.insert(number);
+}
+
+} // namespace spillway::test
+
+int main(int count, char** arguments) {
+    testing::InitGoogleTest(&count, arguments);
+    if (const char* path = std::getenv("SPILLWAY_GUARDS_HELD")) {
+        testing::UnitTest::GetInstance()->listeners().Append(new spillway::test::Recorder(path));
+    }
+    return RUN_ALL_TESTS();
+}
