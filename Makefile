@@ -148,9 +148,10 @@ clients: $(clients)
 #------------------------------------------------------------------------------ host tests
 sanitizers := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
 host_flags := -O1 -g $(sanitizers) -DSPILLWAY_VERSION='"$(VERSION) (host)"'
-# What only the target has: its memory, its time base, its exceptions, its stacks.
+# What only the target has: its memory, its time base, its exceptions, its stacks. main.cpp and heap.cpp are part of
+# tests/host/firmware_life.cpp, which starts what they keep afresh for each boot.
 target_only := boot/physical.cpp boot/timebase.cpp boot/exceptions.cpp boot/enter.cpp boot/main.cpp boot/heap.cpp \
-    boot/memory.cpp boot/runtime.cpp boot/emulator.cpp
+    boot/halt.cpp boot/runtime.cpp boot/emulator.cpp
 host_sources := $(filter-out $(target_only),$(sources)) $(sort $(wildcard tests/host/*.cpp))
 host_libfdt := fdt fdt_addresses fdt_check fdt_empty_tree fdt_ro fdt_rw fdt_strerror fdt_sw fdt_wip
 host_objects := $(host_sources:%.cpp=$B/host/%.o) $(host_libfdt:%=$B/host/libfdt/%.o)
@@ -168,7 +169,7 @@ $B/host/libfdt/%.o: $B/third-party | $B/need-host
 
 $B/host-tests: $(host_objects)
 	@echo "  HOSTLD  $@"
-	$Q$(HOST_CXX) $(sanitizers) $^ -lgtest -lgtest_main -pthread -o $@
+	$Q$(HOST_CXX) $(sanitizers) $(host_wraps) $^ -lgtest -lgtest_main -pthread -o $@
 
 .PHONY: check-host
 check-host: $B/host-tests ## host tests: the same sources under sanitizers, against a fake hypervisor
@@ -188,12 +189,29 @@ inspect: $B/spillway.bin | $B/need-boot ## the tree that the operating system re
 shell: $B/spillway.bin | $B/need-boot ## an interactive guest
 	$Q$(run_script) --shell -- $(QEMU_ARGS)
 
-.PHONY: check check-boot
-check: ## every test
+.PHONY: check check-all check-boot
+check: ## the tests that a change has to pass: a part of each kind
 	$Q$(MAKE) lint
 	$Q$(MAKE) check-host
+	$Q$(MAKE) check-fuzz
 	$Q$(MAKE) check-boot
 	$Q$(MAKE) check-bypass
+
+check-all: ## every test there is (hours)
+	$Q$(MAKE) lint
+	$Q$(MAKE) check-gates
+	$Q$(MAKE) check-host
+	$Q$(MAKE) check-host-ppc64le
+	$Q$(MAKE) coverage
+	$Q$(MAKE) coverage-target
+	$Q$(MAKE) sweep
+	$Q$(MAKE) check-bus-trees
+	$Q$(MAKE) guards
+	$Q$(MAKE) check-boot TESTS=--slow
+	$Q$(MAKE) check-bypass TESTS=--slow
+	$Q$(MAKE) conformance
+	$Q$(MAKE) check-events
+	$Q$(MAKE) fuzz TIME=1800
 
 boot_tests = $(run_environment) $(PYTHON) -m pytest -q -n 2 -p no:cacheprovider --firmware=$B/spillway.bin tests/boot $(TESTS)
 
@@ -223,7 +241,8 @@ bench-bypass: $B/spillway.bin | $B/need-boot ## what the bypass saves, into docs
 	$Q$(PYTHON) scripts/bench-bypass --firmware $B/spillway.bin --output $(or $(OUTPUT),docs/results) $(BENCH)
 
 #------------------------------------------------------------------------------ keeping order
-cxx_files := $(wildcard $(ROOMS:%=%/*.h) $(ROOMS:%=%/*.cpp) tests/host/*.h tests/host/*.cpp tests/client/*.h tests/client/*.cpp)
+cxx_files := $(wildcard $(ROOMS:%=%/*.h) $(ROOMS:%=%/*.cpp) tests/host/*.h tests/host/*.cpp tests/client/*.h tests/client/*.cpp \
+    tests/guards/*.h tests/guards/*.cpp tests/sweep/*.cpp)
 
 .PHONY: clean format lint help FORCE
 FORCE:
@@ -245,11 +264,11 @@ $B/lint/%.ok: %.cpp .clang-tidy $B/third-party Makefile $(wildcard $(ROOMS:%=%/*
 	    { grep -v 'warnings\? generated\|Suppressed\|non-user code\|^$$' || true; }
 	@touch $@
 
-lint: $(filter-out $B/lint/boot/timebase.ok $B/lint/boot/runtime.ok,$(sources:%.cpp=$B/lint/%.ok)) | $B/need-lint ## formatting and clang-tidy
+lint: $(filter-out $B/lint/boot/timebase.ok $B/lint/boot/runtime.ok,$(sources:%.cpp=$B/lint/%.ok)) | $B/need-lint ## formatting, clang-tidy, cppcheck, includes, headers alone, stacks, image, files
 	$Qclang-format --dry-run --Werror $(cxx_files)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 include $(wildcard make/*.mk)
 -include $(shell find $B -name '*.d' 2>/dev/null)

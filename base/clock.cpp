@@ -3,15 +3,15 @@
 
 namespace spillway::clock {
 namespace {
-constinit uint64_t ticks_per_second = 512'000'000;
+constinit uint64_t known_frequency = 512'000'000;
 }
 
-void set_frequency(uint64_t value) {
-    if (value != 0) ticks_per_second = value;
+void set_frequency(uint64_t ticks_per_second) {
+    if (ticks_per_second != 0) known_frequency = ticks_per_second;
 }
 
 uint64_t frequency() {
-    return ticks_per_second;
+    return known_frequency;
 }
 
 } // namespace spillway::clock

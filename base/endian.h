@@ -8,7 +8,6 @@
 
 #include <bit>
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -27,10 +26,13 @@ public:
     constexpr Ordered() = default;
     constexpr explicit Ordered(Integer value)
         : stored_(Order == std::endian::native ? value : swap_bytes(value)) {}
-    constexpr operator Integer() const {
+    constexpr operator Integer() const { // NOLINT(google-explicit-constructor): reading is implicit
         return Order == std::endian::native ? stored_ : swap_bytes(Integer{stored_});
     }
-    constexpr Ordered& operator=(Integer value) { return *this = Ordered{value}; }
+    constexpr Ordered& operator=(Integer value) {
+        *this = Ordered{value};
+        return *this;
+    }
 
 private:
     Integer stored_ = 0;

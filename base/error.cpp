@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "base/error.h"
 
+#include <cstdarg>
 #include <cstdio>
 
 namespace spillway {

@@ -2,7 +2,6 @@
 // Errors are values: a small code for programs, a sentence for people.
 #pragma once
 
-#include <cstdarg>
 #include <cstdint>
 #include <expected>
 

@@ -2,7 +2,6 @@
 // What people see on the console: whole lines, plain text, no escape sequences.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 

@@ -152,7 +152,7 @@ MemoryMap::Refusal MemoryMap::try_release(PhysicalRange range, Owner owner) {
 std::optional<PhysicalAddress> MemoryMap::lowest_place(uint64_t size, uint64_t alignment,
                                                        PhysicalRange within) const {
     std::optional<PhysicalAddress> place;
-    if (size == 0 || !is_power_of_two(alignment) || within.wraps()) return place;
+    if (!is_power_of_two(alignment)) return place;
     for_each_free([&](PhysicalRange free) {
         if (place) return;
         const PhysicalAddress start = std::max(free.start, within.start);

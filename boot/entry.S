@@ -63,6 +63,12 @@ little_exception:
     lwz     %r4, 0(%r5)
     cmpwi   %r4, 0
     bne     jumped
+cold_start:
+    /* Until the stamp is set, an NMI starts over; from then on it is served and comes back. */
+    li      %r4, 0
+    stw     %r4, LAYOUT_RESET_SERVING(0)
+    li      %r4, MSR_RI
+    mtmsrd  %r4, 1
     li      %r4, 1
     stw     %r4, 0(%r5)
 
@@ -79,13 +85,16 @@ little_exception:
     li      %r4, 0
     mtcr    %r4
     mtxer   %r4
-    stw     %r4, LAYOUT_RESET_SERVING(0)
-    li      %r4, MSR_RI
-    mtmsrd  %r4, 1
     bl      spillway_main           /* r3 is still the device tree's address */
     trap
 
 injected:
+    load_address %r5, running
+    lwz     %r4, 0(%r5)
+    cmpwi   %r4, 0
+    li      %r4, LAYOUT_RESET_FRAME + 3 * 8
+    ldbrx   %r3, 0, %r4
+    beq     cold_start
     use_stack reset
     li      %r3, LAYOUT_RESET_FRAME
     bl      system_reset_interrupt  /* returns when the interrupted code can go on */
@@ -155,8 +164,11 @@ little_client:
     std     %r10, 56(%r1)
     std     %r8, 64(%r1)
     std     %r6, 72(%r1)
+    /* The upper half of a register is no part of a 32-bit caller's address: SF is MSR's sign. */
+    cmpdi   %r7, 0
+    blt     1f
     clrldi  %r3, %r3, 32
-    bl      client_interface_call
+1:  bl      client_interface_call
     ld      %r6, 72(%r1)
     mtcr    %r6
     ld      %r13, 64(%r1)

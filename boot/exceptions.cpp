@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What happens when the processor interrupts: the context goes to the console, and either the
 // interrupted code goes on (an injected NMI) or the machine stops.
+#include "boot/machine.h"
 #include "boot/stop.h"
 
 #include "base/endian.h"
@@ -113,6 +114,7 @@ void print_backtrace(const Frame& frame) {
 }
 
 void print(const Frame& frame) {
+    start_log(); // an NMI may come before the boot does it
     const uint64_t address = frame.srr0;
     const bool ours = address < reinterpret_cast<uint64_t>(text_end);
     log::error("%s, vector 0x%llx, at %016llx in %s", cause(frame.vector, frame.srr1),

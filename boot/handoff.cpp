@@ -6,10 +6,9 @@
 #include "boot/emulator.h"
 #include "boot/stop.h"
 #include "fdt/blob.h"
+#include "fdt/heap.h"
 #include "hcall/device_tree.h"
 #include "pci/bus_master.h"
-
-#include <cstdlib>
 
 namespace spillway::boot {
 namespace {
@@ -18,8 +17,8 @@ namespace {
 class Buffer {
 public:
     explicit Buffer(size_t size)
-        : bytes_(static_cast<std::byte*>(std::malloc(size))) {}
-    ~Buffer() { std::free(bytes_); }
+        : bytes_(static_cast<std::byte*>(fdt::take_from_heap(size))) {}
+    ~Buffer() { fdt::give_to_heap(bytes_); }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
 

@@ -86,7 +86,7 @@ template<typename Object, typename... Arguments> Object& keep(Arguments&&... arg
 /// 4 and 5. virtio devices, and how the DMA of every function travels.
 [[gnu::noinline]] const virtio::Findings& settle_dma(const pci::Topology& topology, fdt::Tree& tree,
                                                      Steps& steps) {
-    auto& findings = keep<virtio::Findings>(need(virtio::Findings::gather(topology)));
+    const auto& findings = keep<virtio::Findings>(need(virtio::Findings::gather(topology)));
     need(findings.describe(tree));
     size_t devices = 0;
     size_t claims = 0;

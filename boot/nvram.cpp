@@ -49,7 +49,7 @@ void format_blank_nvram(const fdt::Tree& tree, const hcall::Rtas& rtas) {
     if (std::ranges::any_of(first, [](std::byte byte) { return byte != std::byte{}; })) return;
 
     uint32_t length = 0;
-    for (uint32_t at = 0; at + unit <= size; at += length) {
+    for (uint32_t at = 0; size - at >= unit; at += length) {
         length = std::min(static_cast<uint32_t>(align_down(size - at, unit)), largest_partition);
         PartitionHeader header{free_space, 0, Big16{static_cast<uint16_t>(length / unit)}, {}};
         header.name.fill('w');

@@ -13,8 +13,7 @@ constexpr uint64_t seconds_until_reset = 5;
 
 [[noreturn]] void wait_for_ever() {
     log::error("halted");
-    for (;;)
-        asm volatile("" : : : "memory");
+    halt();
 }
 
 } // namespace

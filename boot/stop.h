@@ -16,5 +16,7 @@ void set_stop_services(const hcall::Rtas& rtas);
 [[noreturn]] void restart_machine();
 /// Tells the hypervisor that the guest has crashed (ibm,os-term), so that its policy applies.
 [[noreturn]] void stop_after_fault();
+/// The last of all ways, which the three above take when the hypervisor lets them return.
+[[noreturn]] void halt();
 
 } // namespace spillway::boot

@@ -108,7 +108,6 @@ void write_nodes(const Tree& tree, Writer& writer) {
         while (next == nullptr) {
             writer.end_node();
             next = tree.next_sibling(*node);
-            if (next != nullptr) break;
             node = tree.parent(*node);
             if (node == nullptr) return;
         }
@@ -147,7 +146,6 @@ size_t blob_size_bound(const Tree& tree, size_t reservation_count) {
                   (reservation_count + 1) * sizeof(fdt_reserve_entry) + FDT_TAGSIZE +
                   tree.name_bytes() + sizeof "phandle" + sizeof "";
     const Node* const root = tree.root();
-    if (root == nullptr) return size;
     for (const Node* node = root; node != nullptr; node = tree.next(*node, *root)) {
         size += FDT_TAGSIZE + padded(tree.name(*node).size() + 1) + FDT_TAGSIZE;
         size += sizeof(struct fdt_property) + sizeof(Big32); // its phandle

@@ -2,6 +2,7 @@
 #include "fdt/failure.h"
 
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The one place where trees get memory from, so that tests can make it run out.
+// The one place where trees, and who works on them, get memory from, so that tests can make it run
+// out.
 #pragma once
 
 #include <cstddef>

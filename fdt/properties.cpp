@@ -4,7 +4,6 @@
 #include "fdt/tree.h"
 #include "fdt/tree_state.h"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -90,7 +89,6 @@ bool Tree::has(const Node& node, std::string_view name) const {
 
 std::string_view Tree::text(const Node& node, std::string_view name) const {
     const Bytes bytes = value(node, name);
-    if (bytes.empty()) return "";
     const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
     return until(text, '\0');
 }

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
-#include <optional>
 
 namespace spillway::fdt {
 
@@ -119,8 +118,7 @@ Phandle Tree::State::unused_phandle() {
 
 // --- Tree
 
-Tree::Tree()
-    : state_(nullptr) {
+Tree::Tree() {
     void* const memory = take_from_heap(sizeof(State));
     if (memory == nullptr) return;
     state_ = new (memory) State{};
@@ -169,7 +167,7 @@ Node* Tree::find(Phandle phandle) const {
 
 Node* Tree::find(std::string_view path) const {
     Node* node = root();
-    if (node == nullptr || !path.starts_with('/')) return nullptr;
+    if (!path.starts_with('/')) return nullptr;
     if (path == "/") return node;
     while (!path.empty() && node != nullptr) {
         path.remove_prefix(1);
@@ -181,7 +179,6 @@ Node* Tree::find(std::string_view path) const {
 }
 
 Node* Tree::child(const Node& node, std::string_view name) const {
-    if (name.size() > longest_name) return nullptr;
     const Name* const key = state_->names.find(Key{name}.text());
     if (key == nullptr) return nullptr;
     Node* const exact = state_->child_of_key(&node, key);
@@ -318,7 +315,6 @@ void Tree::change_phandle(Node& node, Phandle phandle) {
 
 bool Tree::reserve(Phandle phandle) {
     if (state_ == nullptr) return false;
-    if (phandle == Phandle::none || phandle == no_phandle_either) return true;
     if (state_->holder_of(phandle) != nullptr) return true;
     if (!state_->phandles.make_room()) return false;
     state_->phandles.insert(phandle_hash(phandle), &state_->reserved);

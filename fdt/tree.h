@@ -76,7 +76,7 @@ public:
     /// already, and below deepest_node.
     Result<Node*> add(Node& parent, std::string_view name, Origin origin);
     /// Removes the node with all below it. The root cannot be removed.
-    void remove(Node& node);
+    void remove(Node& top);
     /// Gives the node a phandle that another party chose; fails if another node has it.
     /// Its properties "phandle" and "linux,phandle", where stored, follow. Needs no memory.
     Result<void> set_phandle(Node& node, Phandle phandle);
@@ -128,7 +128,7 @@ private:
     Result<Property*> set(Node& node, std::string_view name, size_t size, Fill fill,
                           const void* from, Origin origin);
 
-    State* state_;
+    State* state_ = nullptr;
 };
 
 } // namespace spillway::fdt

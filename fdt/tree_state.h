@@ -74,7 +74,7 @@ template<auto next, auto previous, typename Item> void unlink(Item*& head, Item*
 /// A text up to the first `end`, or all of it. (substr() needs exceptions.)
 constexpr std::string_view until(std::string_view text, char end) {
     const size_t length = text.find(end);
-    return length == text.npos ? text : std::string_view{text.data(), length};
+    return length == std::string_view::npos ? text : std::string_view{text.data(), length};
 }
 
 /// Printable ASCII of acceptable length.

@@ -10,22 +10,27 @@ namespace spillway::hcall {
 namespace {
 
 constexpr size_t characters_per_call = 16;
-/// A terminal whose reader is slow answers H_BUSY; one that never drains must not stop the boot.
+/// A terminal whose reader is slow answers H_BUSY; one that never drains must not stop the boot,
+/// nor make it wait again for each line.
 constexpr int busy_limit = 100'000;
+constinit int patience = busy_limit;
 
 } // namespace
 
 size_t put_characters(Terminal terminal, std::string_view text) {
     size_t written = 0;
-    int patience = busy_limit;
     while (written < text.size()) {
         const std::string_view piece = text.substr(written, characters_per_call);
         Big64 packed[2];
         std::memcpy(packed, piece.data(), piece.size());
         Registers registers{static_cast<uint64_t>(terminal), piece.size(), packed[0], packed[1]};
         const Status status = call(Number::put_term_char, registers);
-        if (status == Status::busy && --patience > 0) continue;
+        if (status == Status::busy && patience > 0) {
+            --patience;
+            continue;
+        }
         if (status != Status::success) break;
+        patience = busy_limit;
         written += piece.size();
     }
     return written;

@@ -27,7 +27,9 @@ RtasStatus call_rtas(RtasToken token, std::span<const uint32_t> arguments,
     block.argument_count = static_cast<uint32_t>(arguments.size());
     block.return_count = static_cast<uint32_t>(1 + returns.size());
     std::copy(arguments.begin(), arguments.end(), block.cells);
-    const Big32* results = block.cells + arguments.size();
+    Big32* const results = block.cells + arguments.size();
+    // An answer that nobody writes is not a success.
+    results[0] = static_cast<uint32_t>(RtasStatus::hardware);
     auto status = RtasStatus::busy;
     for (int patience = busy_limit; status == RtasStatus::busy && patience > 0; --patience) {
         Registers registers{to_physical(&block).value};

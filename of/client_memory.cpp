@@ -12,13 +12,11 @@ constexpr PhysicalRange nameable{{0}, uint64_t{1} << 32};
 } // namespace
 
 std::optional<std::span<const std::byte>> ClientMemory::readable(uint32_t address, size_t size) {
-    if (size == 0) return std::span<const std::byte>{};
     if (good_bytes(address) < size) return std::nullopt;
     return std::span<const std::byte>{to_pointer({address}), size};
 }
 
 std::optional<std::span<std::byte>> ClientMemory::writable(uint32_t address, size_t size) {
-    if (size == 0) return std::span<std::byte>{};
     if (good_bytes(address) < size) return std::nullopt;
     if (argument_array_.overlaps({{address}, size})) return std::nullopt;
     return std::span<std::byte>{to_pointer({address}), size};

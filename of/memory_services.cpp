@@ -2,9 +2,10 @@
 #include "of/client.h"
 
 #include "fdt/cells.h"
+#include "fdt/heap.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <bit>
 
 namespace spillway::of {
 namespace {
@@ -43,7 +44,7 @@ Result<void> Client::set_available(fdt::Node& node) {
     const PhysicalRange whole = low_memory(tree_, node);
     size_t room = 1; // the allocation itself may split a stretch
     memory_.for_each_free([&](PhysicalRange) { ++room; });
-    auto* entries = static_cast<Entry*>(std::malloc(room * sizeof(Entry)));
+    auto* entries = static_cast<Entry*>(fdt::take_from_heap(room * sizeof(Entry)));
     if (entries == nullptr) {
         return fail(ErrorCode::out_of_memory, "%s: no memory for \"available\"", low_memory_path);
     }
@@ -57,7 +58,7 @@ Result<void> Client::set_available(fdt::Node& node) {
     });
     const auto set = tree_.set(node, "available", std::as_bytes(std::span{entries, count}),
                                fdt::Origin::firmware);
-    std::free(entries);
+    fdt::give_to_heap(entries);
     if (!set) return error_of(set);
     available_at_revision_ = revision;
     return {};
@@ -87,10 +88,11 @@ void Client::claim(Call& call) {
         if (range.end().value > end_of_nameable) return;
         if (!memory_.claim(range, MemoryMap::Owner::client)) return;
     } else {
-        const PhysicalAddress end = end_of_low_memory();
-        if (end <= lowest_choice) return;
-        const auto place = memory_.claim_lowest(
-            size, alignment, {lowest_choice, end - lowest_choice}, MemoryMap::Owner::client);
+        const PhysicalAddress end = std::max(end_of_low_memory(), lowest_choice);
+        // The boundary is the smallest power of two that is not less (6.3.2.4).
+        const auto place =
+            memory_.claim_lowest(size, std::bit_ceil(uint64_t{alignment}),
+                                 {lowest_choice, end - lowest_choice}, MemoryMap::Owner::client);
         if (!place) return;
         range.start = *place;
     }

@@ -7,28 +7,28 @@
 namespace spillway::of {
 namespace {
 
-/// Adds what is missing to a tree; the first error makes it stop.
+/// Adds what is missing to a tree; the first error makes it stop: a node can be missing only then.
 class Furnisher {
 public:
     explicit Furnisher(fdt::Tree& tree)
         : tree_(tree) {}
 
     fdt::Node* node(fdt::Node* parent, std::string_view name) {
-        if (parent == nullptr) return nullptr;
+        if (!result_) return nullptr;
         if (fdt::Node* child = tree_.child(*parent, name)) return child;
         return keep(tree_.add(*parent, name, fdt::Origin::firmware));
     }
     void text(fdt::Node* node, std::string_view name, std::string_view value) {
-        if (node == nullptr || !result_ || tree_.has(*node, name)) return;
+        if (!result_ || tree_.has(*node, name)) return;
         keep(tree_.set_text(*node, name, value, fdt::Origin::firmware));
     }
     void flag(fdt::Node* node, std::string_view name) {
-        if (node == nullptr || !result_ || tree_.has(*node, name)) return;
+        if (!result_ || tree_.has(*node, name)) return;
         keep(tree_.set(*node, name, {}, fdt::Origin::firmware));
     }
     /// Handles are ours to say, whatever there was.
     void handle(fdt::Node* node, std::string_view name, Ihandle ihandle) {
-        if (node == nullptr || !result_) return;
+        if (!result_) return;
         keep(tree_.set_cells(*node, name, {static_cast<uint32_t>(ihandle)}, fdt::Origin::firmware));
     }
     const Result<void>& result() const { return result_; }

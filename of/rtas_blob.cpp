@@ -3,7 +3,6 @@
 
 #include "base/endian.h"
 
-#include <cstdint>
 #include <cstring>
 
 namespace spillway::of {

@@ -19,9 +19,7 @@ bool is_listed(std::string_view name) {
 
 /// Handles and what else the tree is indexed by are not the client's to change.
 bool is_settable(std::string_view name) {
-    if (name.empty() || name == name_property || name == "phandle" || name == "linux,phandle") {
-        return false;
-    }
+    if (name == name_property || name == "phandle" || name == "linux,phandle") return false;
     return std::ranges::all_of(name, [](char c) { return c > ' ' && c <= '~' && c != '/'; });
 }
 
@@ -149,10 +147,9 @@ Client::Device Client::find_device(std::string_view specifier) const {
     if (path.starts_with('/')) return {tree_.find(path), arguments};
 
     const fdt::Node* aliases = tree_.find("/aliases");
-    if (aliases == nullptr || path.empty()) return {nullptr, {}};
+    if (aliases == nullptr) return {nullptr, {}};
     const size_t slash = std::min(path.find('/'), path.size());
     std::string_view target = tree_.text(*aliases, path.substr(0, slash));
-    if (!target.starts_with('/')) return {nullptr, {}};
     if (const size_t end = target.find(':'); end != std::string_view::npos) {
         if (arguments.empty()) arguments = target.substr(end + 1);
         target = target.substr(0, end);

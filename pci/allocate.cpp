@@ -2,10 +2,10 @@
 #include "pci/allocate.h"
 
 #include "base/log.h"
+#include "fdt/heap.h"
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <new>
 
 namespace spillway::pci {
@@ -112,7 +112,6 @@ private:
 
     BusRange root_window(Space space) const {
         BusRange window = host_.windows[index_of(space)].bus;
-        if (window.size == 0) return window;
         // Address 0 means "not assigned" to too many.
         uint64_t lowest = std::max<uint64_t>(window.start.value, 1);
         uint64_t end = window.end().value;
@@ -186,18 +185,18 @@ private:
 
     /// The space is exhausted: leaves out the largest BARs, and of one size the last.
     void fill_from_smallest(Space space) {
-        const auto set = [&](unsigned bits, bool from, bool to) {
+        const auto set = [&](unsigned bits, bool to) {
             for_each_bar(space, [&](const Function& function, Bar& bar) {
-                if (bar.rom || bar.size != uint64_t{1} << bits || bar.assigned != from) return;
+                if (bar.rom || bar.size != uint64_t{1} << bits) return;
                 bar.assigned = to && buses_[function.location.bus].open[index_of(space)];
             });
         };
         for_each_bar(space, [](const Function&, Bar& bar) { bar.assigned = false; });
         unsigned tries = 0;
         for (unsigned bits = 0; bits < 64; ++bits) {
-            set(bits, false, true);
+            set(bits, true);
             if (fits(space, no_comfort)) continue;
-            set(bits, true, false);
+            set(bits, false);
             for_each_bar(space, [&](const Function& function, Bar& bar) {
                 if (bar.rom || bar.size != uint64_t{1} << bits || tries == most_tries) return;
                 if (!buses_[function.location.bus].open[index_of(space)]) return;
@@ -356,10 +355,12 @@ uint32_t address_mask(const Bar& bar) {
     return bar.space == Space::io ? 0xFFFF'FFFC : 0xFFFF'FFF0;
 }
 
-/// Where a BAR without address does no harm once its function decodes the others: a pair beyond
-/// every window, a single register at 0, because its size is at most where windows start.
+/// Where a BAR without address does no harm once its function decodes the others: at 0, if it ends
+/// where windows start, else beyond every window.
 uint64_t parking_place(const Bar& bar) {
-    return bar.space == Space::memory64 ? ~(bar.size - 1) : 0;
+    const bool low =
+        bar.space == Space::memory32 || (bar.space == Space::io && bar.size <= lowest_io);
+    return low ? 0 : ~(bar.size - 1);
 }
 
 /// Writes the address of a BAR, and drops one that does not stick.
@@ -396,8 +397,9 @@ void allocate(Topology& topology) {
         for (const Bar& bar : at->bars)
             most_requests += bar.size != 0;
     }
-    auto* buses = static_cast<Bus*>(std::malloc(bus_count * sizeof(Bus)));
-    auto* requests = static_cast<Request*>(std::malloc((most_requests + 1) * sizeof(Request)));
+    auto* buses = static_cast<Bus*>(fdt::take_from_heap(bus_count * sizeof(Bus)));
+    auto* requests =
+        static_cast<Request*>(fdt::take_from_heap((most_requests + 1) * sizeof(Request)));
     if (buses == nullptr || requests == nullptr) {
         log::error("pci: no memory to give out addresses: no device can be used");
     } else {
@@ -408,8 +410,8 @@ void allocate(Topology& topology) {
             Layout{*at->host, at, buses, requests}.run();
         }
     }
-    std::free(requests);
-    std::free(buses);
+    fdt::give_to_heap(requests);
+    fdt::give_to_heap(buses);
     for (Function* at = topology.functions; at != nullptr; at = at->next) {
         program(topology.config(*at), *at);
     }

@@ -11,7 +11,10 @@ Result<CapabilityList> CapabilityList::read(const Config& config) {
 
     constexpr uint8_t first_offset = 0x40;
     uint64_t visited = 0; // one bit for each of the 64 words of config space
-    unsigned offset = config.read(Register8::capabilities_pointer) & 0xFCu;
+    unsigned offset = config.read(Register8::capabilities_pointer);
+    // Not the word at 0xFC: who is gone would seem to have no capability at all.
+    if (offset == 0xFF) return fail(ErrorCode::device, "capability pointer reads all ones");
+    offset &= 0xFC;
     while (offset != 0) {
         if (offset < first_offset) {
             return fail(ErrorCode::malformed, "capability pointer is 0x%02x, below 0x40", offset);

@@ -17,9 +17,9 @@ uint32_t Config::read(uint16_t offset, unsigned size) const {
     return status == hcall::RtasStatus::success ? value : ~uint32_t{0};
 }
 
-void Config::write(uint16_t offset, unsigned size, uint32_t value) const {
-    // A write that fails is one to a function that is gone; its reads tell.
-    rtas_->write_pci_config(buid_, address_of(location_, offset), size, value);
+bool Config::write(uint16_t offset, unsigned size, uint32_t value) const {
+    const auto status = rtas_->write_pci_config(buid_, address_of(location_, offset), size, value);
+    return status == hcall::RtasStatus::success;
 }
 
 } // namespace spillway::pci

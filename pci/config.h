@@ -80,7 +80,8 @@ constexpr uint16_t command_bus_master = 1 << 2;
 /// Bit of Register16::status: the function has a capability list.
 constexpr uint16_t status_capability_list = 1 << 4;
 
-/// A function that is not there, or is gone, reads as all ones; so does a failed RTAS call.
+/// A function that is not there, or is gone, reads as all ones; so does a failed RTAS call. A write
+/// says whether its call succeeded, for those whose next reads would not tell.
 class Config {
 public:
     constexpr Config(const hcall::Rtas& rtas, hcall::Buid buid, Location location)
@@ -91,16 +92,16 @@ public:
     uint8_t read(Register8 where) const { return static_cast<uint8_t>(read(offset(where), 1)); }
     uint16_t read(Register16 where) const { return static_cast<uint16_t>(read(offset(where), 2)); }
     uint32_t read(Register32 where) const { return read(offset(where), 4); }
-    void write(Register8 where, uint8_t value) const { write(offset(where), 1, value); }
-    void write(Register16 where, uint16_t value) const { write(offset(where), 2, value); }
-    void write(Register32 where, uint32_t value) const { write(offset(where), 4, value); }
+    bool write(Register8 where, uint8_t value) const { return write(offset(where), 1, value); }
+    bool write(Register16 where, uint16_t value) const { return write(offset(where), 2, value); }
+    bool write(Register32 where, uint32_t value) const { return write(offset(where), 4, value); }
 
 private:
     template<typename Register> static constexpr uint16_t offset(Register where) {
         return static_cast<uint16_t>(where);
     }
     uint32_t read(uint16_t offset, unsigned size) const;
-    void write(uint16_t offset, unsigned size, uint32_t value) const;
+    bool write(uint16_t offset, unsigned size, uint32_t value) const;
 
     const hcall::Rtas* rtas_;
     hcall::Buid buid_;

@@ -161,7 +161,9 @@ void write_ranges(const Function& bridge, NodeWriter& node) {
 
 /// Pin p of device d comes out at pin (d + p - 1) mod 4 + 1 of the bridge's own slot
 /// (PCI-to-PCI Bridge 1.2, 9.1), so two bits of the device number are enough to look at.
-void write_interrupt_map(const Function& bridge, fdt::Phandle parent, NodeWriter& node) {
+/// Not inlined: so it gives its stack frame back.
+[[gnu::noinline]] void write_interrupt_map(const Function& bridge, fdt::Phandle parent,
+                                           NodeWriter& node) {
     constexpr uint32_t devices = 4, pins = 4, cells_per_row = 9;
     const uint32_t own_address = bridge.location.config_address().value & 0xFFFF;
     fdt::CellWriter<size_t{devices} * pins * cells_per_row> map;

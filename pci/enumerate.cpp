@@ -2,12 +2,13 @@
 #include "pci/enumerate.h"
 
 #include "base/log.h"
+#include "fdt/heap.h"
 #include "pci/bars.h"
+#include "pci/bus_master.h"
 #include "pci/host_bridge.h"
 #include "pci/nodes.h"
 
 #include <array>
-#include <cstdlib>
 #include <new>
 
 namespace spillway::pci {
@@ -21,7 +22,7 @@ constexpr uint32_t multi_function_bit = 0x80;
 
 /// A plain object on the heap, for ever; nullptr when there is no memory.
 template<typename Type, typename... Arguments> Type* make(const Arguments&... arguments) {
-    void* memory = std::malloc(sizeof(Type));
+    void* memory = fdt::take_from_heap(sizeof(Type));
     return memory == nullptr ? nullptr : new (memory) Type{arguments...};
 }
 
@@ -86,14 +87,19 @@ private:
                 const uint32_t header = config.read(Register32::header);
                 if (function == 0) more = more || (header >> 16 & multi_function_bit) != 0;
                 Function* found = probe(config, location, ids, header, bridge, parent);
-                if (found == nullptr) continue;
+                if (found == nullptr) {
+                    leave_alone(location);
+                    continue;
+                }
                 insert(*found, after);
                 after = found;
             }
         }
         scratch_.nodes.for_each_left([&](uint8_t device, uint8_t function) {
+            const Location location{bus, device, function};
             log::warning("pci %s is in the hypervisor's tree but does not answer",
-                         name(host_, {bus, device, function}).text);
+                         name(host_, location).text);
+            leave_alone(location);
         });
     }
 
@@ -105,6 +111,13 @@ private:
     }
 
     // --- one function
+
+    /// Who is not used decodes nothing and reaches no memory; nobody asks it again.
+    void leave_alone(Location location) {
+        const Config config{*topology_.rtas, host_.buid, location};
+        config.write(Register16::command, 0);
+        silence_bus_master(config, name(host_, location));
+    }
 
     /// Quiets a function that answers and learns all about it. nullptr: not one to use.
     Function* probe(const Config& config, Location location, uint32_t ids, uint32_t header,
@@ -135,7 +148,7 @@ private:
         const auto found = node == nullptr ? adopt(parent, *function) : renumber(*node, *function);
         if (!found) {
             log::warning("pci %s: %s: left out", name(*function).text, found.error().message);
-            std::free(function);
+            fdt::give_to_heap(function);
             return nullptr;
         }
         function->node = *found;
@@ -159,7 +172,7 @@ private:
 
     /// Which windows the bridge has, and closes the two optional ones (PCI-to-PCI Bridge 1.2,
     /// 3.2.5.6 and 3.2.5.9: one that is not implemented reads 0, the low bits tell the width).
-    void learn_bridge(const Config& config, Function& bridge) {
+    void learn_bridge(const Config& config, Function& bridge) const {
         constexpr uint32_t all_ones = 0xFFFF'FFFF;
         config.write(Register16::io_window, 0x00F0);
         const uint16_t io = config.read(Register16::io_window);
@@ -284,7 +297,7 @@ Result<Topology> enumerate(fdt::Tree& tree, const hcall::Rtas& rtas) {
             tail = at;
         }
     }
-    std::free(scratch);
+    fdt::give_to_heap(scratch);
     return topology;
 }
 

@@ -5,6 +5,7 @@
 #include "pci/class_name.h"
 
 #include <cstdio>
+#include <utility>
 
 namespace spillway::pci {
 namespace {

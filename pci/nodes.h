@@ -7,7 +7,6 @@
 #include "pci/topology.h"
 
 #include <array>
-#include <utility>
 
 namespace spillway::pci {
 

@@ -6,7 +6,7 @@
 namespace spillway::pci {
 
 Name name(const HostBridge& host, Location location) {
-    Name name;
+    Name name{};
     std::snprintf(name.text, sizeof name.text, "%04x:%02x:%02x.%u",
                   static_cast<unsigned>(static_cast<uint64_t>(host.buid) & 0xFFFF),
                   unsigned{location.bus}, unsigned{location.device} & 31,
@@ -16,7 +16,7 @@ Name name(const HostBridge& host, Location location) {
 
 std::optional<PhysicalAddress> cpu_address(const Function& function, const Bar& bar,
                                            uint64_t offset, uint64_t length) {
-    if (!bar.assigned || length == 0) return std::nullopt;
+    if (!bar.assigned) return std::nullopt;
     if (offset > bar.size || length > bar.size - offset) return std::nullopt;
     const BusRange wanted{bar.address + offset, length};
     for (const Space space : {Space::io, Space::memory32, Space::memory64}) {

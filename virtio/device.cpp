@@ -14,17 +14,24 @@ std::unexpected<Error> wrong(const pci::Function& function, const char* what) {
 /// VIRTIO 1.3, 2.4: the device is reset when its status reads 0.
 bool reset(const Transport& transport, Patience& patience) {
     transport.set_status(0);
+    if (transport.status() == 0) return true;
     const uint64_t start = clock::ticks();
-    bool done = transport.status() == 0;
+    bool done = false;
     while (!done && clock::ticks() - start < patience.left())
         done = transport.status() == 0;
-    if (!done) patience.spend(clock::ticks() - start);
+    patience.spend(clock::ticks() - start);
     return done;
 }
 
 uint64_t read_features(const Transport& transport, unsigned window) {
     return transport.offered_features(window) | uint64_t{transport.offered_features(window + 1)}
                                                     << 32;
+}
+
+/// A device that goes away in between has one half that it never offered.
+bool has_half_of_ones(uint64_t features) {
+    constexpr auto ones = hcall::all_ones<uint32_t>;
+    return (features & ones) == ones || features >> 32 == ones;
 }
 
 } // namespace
@@ -51,7 +58,7 @@ Result<Device> recognise(const pci::Topology& topology, const pci::Function& fun
     if (!reset(*transport, patience)) {
         return wrong(function, "device status does not become 0 after features were read");
     }
-    if (features.low == hcall::all_ones<uint64_t>) {
+    if (has_half_of_ones(features.low)) {
         return wrong(function, "offered features read as all ones");
     }
     if (transport->kind() == Transport::Kind::modern && !features.has(feature_version_1)) {

@@ -33,8 +33,7 @@ struct Device {
     const char* type_name() const;
 };
 
-/// How long devices may stay in reset, all devices of a boot together: a silent one costs at most
-/// this much.
+/// How long devices may stay in reset, all devices of a boot together, be they slow or silent.
 class Patience {
 public:
     explicit Patience(uint64_t ticks)

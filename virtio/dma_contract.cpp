@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fdt/heap.h"
 #include "hcall/dma_bypass.h"
 
-#include <cstdlib>
 #include <new>
 
 namespace spillway::virtio {
@@ -19,8 +19,11 @@ public:
         if (!knows_call_) return Verdict::unstated;
         const auto answer =
             hcall::query_dma_bypass(function.host->buid, function.location.config_address());
-        if (answer.status == hcall::Status::function) knows_call_ = false;
-        if (answer.status == hcall::Status::unsupported) reason = "the hypervisor refuses";
+        if (answer.status == hcall::Status::function) {
+            knows_call_ = false;
+            return Verdict::unstated;
+        }
+        reason = "the hypervisor refuses";
         if (answer.status != hcall::Status::success) return Verdict::unstated;
         reason = "the hypervisor can switch it";
         return Verdict::switchable;
@@ -30,7 +33,7 @@ private:
     bool knows_call_ = true;
 };
 
-/// A device that does not answer its reset is given up; all together cost this much at most.
+/// A device that does not answer its reset is given up; waiting for all of them costs this much.
 constexpr uint64_t seconds_for_silent_devices = 2;
 
 void decide(Finding& finding, Hypervisor& hypervisor) {
@@ -90,7 +93,7 @@ Result<Findings> Findings::gather(const pci::Topology& topology) {
     Findings findings;
     if (topology.function_count == 0) return findings;
     findings.findings_ =
-        static_cast<Finding*>(std::calloc(topology.function_count, sizeof(Finding)));
+        static_cast<Finding*>(fdt::take_from_heap(topology.function_count * sizeof(Finding)));
     if (findings.findings_ == nullptr) {
         return fail(ErrorCode::out_of_memory, "no memory for what was found of %zu PCI functions",
                     topology.function_count);
@@ -99,7 +102,8 @@ Result<Findings> Findings::gather(const pci::Topology& topology) {
     Patience patience{seconds_for_silent_devices * clock::frequency()};
     for (const pci::Function* function = topology.functions; function != nullptr;
          function = function->next) {
-        Finding& finding = *new (&findings.findings_[findings.count_++]) Finding{};
+        Finding& finding = findings.findings_[findings.count_++];
+        new (&finding) Finding{};
         finding.function = function;
         const auto identity = identify_function(topology, *function);
         finding.is_virtio = identity.has_value();

@@ -56,6 +56,8 @@ std::unexpected<Error> wrong(const pci::Function& function, const char* name, co
     return fail(ErrorCode::device, "virtio %s: %s %s", pci::name(function).text, name, what);
 }
 
+constexpr char unwritable[] = "cannot be written";
+
 uint32_t read_word(const pci::Config& config, const pci::Capability& capability, unsigned offset) {
     return config.read(pci::Register32(capability.offset + offset));
 }
@@ -67,12 +69,13 @@ uint32_t read_word(const pci::Config& config, const pci::Capability& capability,
 struct Structures {
     std::array<std::optional<Area>, required_structures.size()> areas;
     uint8_t access = 0; ///< config offset of the access capability; 0: none
-    bool any = false;
+    bool any = false;   ///< not for the legacy interface
 
     Structures(const pci::Config& config, const pci::CapabilityList& capabilities) {
         for (const pci::Capability& capability : capabilities) {
             if (capability.id != pci::CapabilityId::vendor_specific) continue;
             const uint32_t head = read_word(config, capability, 0);
+            any = any || head == hcall::all_ones<uint32_t>; // gone is not the same as legacy
             const auto length = static_cast<uint8_t>(head >> 16);
             const auto type = static_cast<uint8_t>(head >> 24);
             if (length < smallest_capability || capability.offset > 256 - length) continue;
@@ -117,9 +120,17 @@ Result<void> check(const pci::Function& function, const Structure& structure,
     return {};
 }
 
-void decode(const pci::Config& config, pci::Space space) {
+/// Lets the function answer in its BARs, and the bridges on the way pass that on.
+bool decode(const pci::Topology& topology, const pci::Function& function, pci::Space space) {
+    constexpr uint16_t both = pci::command_io | pci::command_memory;
     const uint16_t bit = space == pci::Space::io ? pci::command_io : pci::command_memory;
-    config.write(pci::Register16::command, bit);
+    for (const pci::Function* on = &function; on != nullptr; on = on->bridge) {
+        const pci::Config config = topology.config(*on);
+        const uint16_t command = config.read(pci::Register16::command);
+        const auto decoding = static_cast<uint16_t>((command & both) | bit);
+        if (!config.write(pci::Register16::command, decoding)) return false;
+    }
+    return true;
 }
 
 } // namespace
@@ -128,14 +139,19 @@ Result<Transport> Transport::open(const pci::Topology& topology, const pci::Func
                                   bool transitional) {
     const pci::Config config = topology.config(function);
     const auto capabilities = pci::CapabilityList::read(config);
-    if (!capabilities) return error_of(capabilities);
+    if (!capabilities) {
+        return fail(capabilities.error().code, "virtio %s: %s", pci::name(function).text,
+                    capabilities.error().message);
+    }
     const Structures structures{config, *capabilities};
-    if (structures.any || !transitional) return open_modern(config, function, structures);
-    return open_legacy(config, function);
+    if (structures.any || !transitional) return open_modern(topology, function, structures);
+    return open_legacy(topology, function);
 }
 
-Result<Transport> Transport::open_modern(const pci::Config& config, const pci::Function& function,
+Result<Transport> Transport::open_modern(const pci::Topology& topology,
+                                         const pci::Function& function,
                                          const Structures& structures) {
+    const pci::Config config = topology.config(function);
     for (size_t i = 0; i < required_structures.size(); ++i) {
         auto checked = check(function, required_structures[i], structures.areas[i]);
         if (!checked) return error_of(checked);
@@ -145,33 +161,40 @@ Result<Transport> Transport::open_modern(const pci::Config& config, const pci::F
     if (structures.access != 0) {
         transport.access_ = structures.access;
         transport.offset_ = common.offset;
-        config.write(pci::Register8(structures.access + capability_bar_word), common.bar);
+        if (!config.write(pci::Register8(structures.access + capability_bar_word), common.bar)) {
+            return wrong(function, "the access capability", unwritable);
+        }
         return transport;
     }
     const pci::Bar& bar = function.bars[common.bar];
     const auto mapped = pci::cpu_address(function, bar, common.offset, common.length);
     if (!mapped) return wrong(function, required_structures[0].name, "is in a BAR without address");
     transport.mapped_ = *mapped;
-    decode(config, bar.space);
+    if (!decode(topology, function, bar.space)) {
+        return wrong(function, "the command register", unwritable);
+    }
     return transport;
 }
 
-Result<Transport> Transport::open_legacy(const pci::Config& config, const pci::Function& function) {
+Result<Transport> Transport::open_legacy(const pci::Topology& topology,
+                                         const pci::Function& function) {
     const pci::Bar& bar = function.bars[0];
     if (bar.size < legacy_length || bar.space != pci::Space::io) {
         return wrong(function, "neither modern structures", "nor a legacy I/O BAR");
     }
     const auto mapped = pci::cpu_address(function, bar, 0, legacy_length);
     if (!mapped) return wrong(function, "the legacy I/O BAR", "has no address");
-    Transport transport{Kind::legacy, config};
+    Transport transport{Kind::legacy, topology.config(function)};
     transport.mapped_ = *mapped;
-    decode(config, bar.space);
+    if (!decode(topology, function, bar.space)) {
+        return wrong(function, "the command register", unwritable);
+    }
     return transport;
 }
 
 template<typename Integer> Integer Transport::read(uint32_t offset) const {
     if (access_ == 0) return hcall::ci_load<Integer>(mapped_ + offset);
-    point_at(offset, sizeof(Integer));
+    if (!point_at(offset, sizeof(Integer))) return hcall::all_ones<Integer>;
     if constexpr (sizeof(Integer) == 1) {
         return config_.read(pci::Register8(access_ + access_data));
     } else {
@@ -179,23 +202,22 @@ template<typename Integer> Integer Transport::read(uint32_t offset) const {
     }
 }
 
-template<typename Integer> void Transport::write(uint32_t offset, Integer value) const {
+template<typename Integer> bool Transport::write(uint32_t offset, Integer value) const {
     if (access_ == 0) {
-        hcall::ci_store<Integer>(mapped_ + offset, value);
-        return;
+        return hcall::ci_store<Integer>(mapped_ + offset, value) == hcall::Status::success;
     }
-    point_at(offset, sizeof(Integer));
+    if (!point_at(offset, sizeof(Integer))) return false;
     if constexpr (sizeof(Integer) == 1) {
-        config_.write(pci::Register8(access_ + access_data), value);
+        return config_.write(pci::Register8(access_ + access_data), value);
     } else {
-        config_.write(pci::Register32(access_ + access_data), value);
+        return config_.write(pci::Register32(access_ + access_data), value);
     }
 }
 
 /// The next access to the capability's data is one to this register.
-void Transport::point_at(uint32_t offset, uint32_t size) const {
-    config_.write(pci::Register32(access_ + capability_offset_word), offset_ + offset);
-    config_.write(pci::Register32(access_ + capability_length_word), size);
+bool Transport::point_at(uint32_t offset, uint32_t size) const {
+    return config_.write(pci::Register32(access_ + capability_offset_word), offset_ + offset) &&
+           config_.write(pci::Register32(access_ + capability_length_word), size);
 }
 
 uint8_t Transport::status() const {
@@ -208,7 +230,8 @@ void Transport::set_status(uint8_t status) const {
 
 uint32_t Transport::offered_features(unsigned window) const {
     if (kind_ == Kind::legacy) return window == 0 ? read<uint32_t>(legacy_device_features) : 0;
-    write(common_device_feature_select, uint32_t{window});
+    // Without the selection, another window's bits would be taken for this one's.
+    if (!write(common_device_feature_select, uint32_t{window})) return hcall::all_ones<uint32_t>;
     return read<uint32_t>(common_device_feature);
 }
 

@@ -19,7 +19,7 @@ struct Structures; // transport.cpp
 ///
 /// Modern registers are reached through the PCI configuration access capability (4.1.4.9), which
 /// works without any BAR being decoded. A device that lacks it, and a legacy one, is made to decode
-/// the BAR that its registers are in.
+/// the BAR that its registers are in, as are the bridges on the way.
 class Transport {
 public:
     enum class Kind : uint8_t { modern, legacy };
@@ -33,26 +33,28 @@ public:
     Kind kind() const { return kind_; }
     uint8_t status() const;
     void set_status(uint8_t status) const;
-    /// Offered feature bits `32 * window` to `32 * window + 31`; legacy has window 0 only.
+    /// Offered feature bits `32 * window` to `32 * window + 31`; legacy has window 0 only. All ones
+    /// when the device or the hypervisor does not answer.
     uint32_t offered_features(unsigned window) const;
 
 private:
     Transport(Kind kind, const pci::Config& config)
         : kind_(kind)
         , config_(config) {}
-    static Result<Transport> open_modern(const pci::Config& config, const pci::Function& function,
+    static Result<Transport> open_modern(const pci::Topology& topology,
+                                         const pci::Function& function,
                                          const Structures& structures);
-    static Result<Transport> open_legacy(const pci::Config& config, const pci::Function& function);
+    static Result<Transport> open_legacy(const pci::Topology& topology,
+                                         const pci::Function& function);
 
     template<typename Integer> Integer read(uint32_t offset) const;
-    template<typename Integer> void write(uint32_t offset, Integer value) const;
-    void point_at(uint32_t offset, uint32_t size) const;
+    template<typename Integer> bool write(uint32_t offset, Integer value) const;
+    bool point_at(uint32_t offset, uint32_t size) const;
 
     Kind kind_;
     pci::Config config_;
-    uint8_t access_ = 0; ///< config offset of the access capability; 0: through mapped_
-    uint8_t bar_ = 0;    ///< where the common configuration lies: BAR and offset
-    uint32_t offset_ = 0;
+    uint8_t access_ = 0;     ///< config offset of the access capability; 0: through mapped_
+    uint32_t offset_ = 0;    ///< of the common configuration in its BAR
     PhysicalAddress mapped_; ///< where the CPU sees the registers, without access capability
 };
 

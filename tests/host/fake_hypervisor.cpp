@@ -481,6 +481,11 @@ PhysicalAddress FakeHypervisor::physical(const void* pointer) const {
     return {value - start < ram_size_ ? value - start : value};
 }
 
+std::byte* FakeHypervisor::object_on_stack(uint32_t low_half) {
+    const auto here = reinterpret_cast<uintptr_t>(&low_half);
+    return reinterpret_cast<std::byte*>((here & ~uintptr_t{UINT32_MAX}) | low_half);
+}
+
 size_t FakeHypervisor::console_count(std::string_view text) const {
     size_t count = 0;
     for (size_t at = console.find(text); at != std::string::npos; at = console.find(text, at + 1)) {
@@ -826,6 +831,8 @@ void FakeHypervisor::fill_tree(fdt::Tree& tree) {
 
 // --- what the firmware links against
 
+char memory_end[1];
+
 namespace spillway {
 
 std::byte* to_pointer(PhysicalAddress address) {
@@ -833,6 +840,8 @@ std::byte* to_pointer(PhysicalAddress address) {
 }
 
 PhysicalAddress to_physical(const void* pointer) {
+    constexpr PhysicalAddress end_of_firmware{0x40000};
+    if (pointer == memory_end) return end_of_firmware;
     return test::FakeHypervisor::current().physical(pointer);
 }
 

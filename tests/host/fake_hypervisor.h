@@ -224,7 +224,7 @@ public:
     /// Becomes the current machine until it is destroyed. RAM is guest-physical 0..ram_size, is
     /// all zeroes and costs nothing until touched. Log lines go to `console`.
     explicit FakeHypervisor(uint64_t ram_size = 64 << 20);
-    ~FakeHypervisor();
+    virtual ~FakeHypervisor();
     FakeHypervisor(const FakeHypervisor&) = delete;
     FakeHypervisor& operator=(const FakeHypervisor&) = delete;
     static FakeHypervisor& current();
@@ -233,10 +233,12 @@ public:
     /// on the test's stack and heap serve as hypercall buffers.
     std::byte* pointer(PhysicalAddress address) const;
     PhysicalAddress physical(const void* pointer) const;
+    /// An object on the host's stack, by the low half of its address: all that RTAS sees of it.
+    static std::byte* object_on_stack(uint32_t low_half);
     std::span<std::byte> ram() const { return {ram_, ram_size_}; }
 
     /// --- hypercalls.
-    hcall::Status call(uint64_t number, hcall::Registers& registers);
+    virtual hcall::Status call(uint64_t number, hcall::Registers& registers);
     std::map<hcall::Number, Handler> handlers;     ///< in place of the built-in answer
     std::map<uint32_t, RtasHandler> rtas_handlers; ///< by token, in place of the built-in ones
     std::unordered_map<uint64_t, size_t> calls;    ///< how often each number was called

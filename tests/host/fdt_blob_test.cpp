@@ -228,6 +228,14 @@ TEST(FdtBlobProperty, AnswersWithoutATree) {
     EXPECT_TRUE(blob_property(blob.bytes(), "", "model").empty());
 }
 
+TEST(FdtBlobProperty, FollowsNoAliases) {
+    BlobBuilder builder;
+    builder.begin("").begin("aliases").text("a", "/b").end().begin("b").text("p", "v").end().end();
+    Blob blob = builder.build();
+    EXPECT_FALSE(blob_property(blob.bytes(), "/b", "p").empty());
+    EXPECT_TRUE(blob_property(blob.bytes(), "a", "p").empty());
+}
+
 std::vector<PhysicalRange> reservations_of(Bytes blob) {
     std::vector<PhysicalRange> ranges;
     for_each_reservation(
@@ -332,6 +340,16 @@ TEST_F(FdtRead, RootMayHaveAPhandle) {
     ASSERT_TRUE(read(BlobBuilder{}.begin("").cells("phandle", {9}).begin("a").end().end()));
     EXPECT_EQ(tree.phandle(*tree.root()), Phandle{9});
     EXPECT_EQ(tree.find(Phandle{9}), tree.root());
+}
+
+TEST_F(FdtRead, ANodeNamedPhandleReservesNoNumber) {
+    ASSERT_TRUE(read(BlobBuilder{}.begin("").cells("reg", {2}).begin("phandle").end().end()));
+    EXPECT_EQ(tree.phandle(*tree.find("/phandle")), Phandle{2});
+}
+
+TEST_F(FdtRead, AMalformedPhandleReservesNoNumber) {
+    EXPECT_FALSE(read(BlobBuilder{}.begin("").begin("a").cells("phandle", {1, 2}).end().end()));
+    EXPECT_EQ(tree.phandle(*tree.root()), Phandle{1}) << "it keeps its own";
 }
 
 TEST_F(FdtRead, ReadsTheDeepestNode) {
@@ -799,6 +817,21 @@ TEST_F(FdtMerge, NewNodesComeWithPhandlesOfTheirOwn) {
     EXPECT_EQ(tree.value(at("/pci@800000020000000/ethernet@1,0"), "reg").size(), 40u);
 }
 
+TEST_F(FdtMerge, NewNodesTakeTheNextPhandles) {
+    const uint32_t last = uint32_t(tree.phandle(**tree.add(at("/"), "last", Origin::firmware)));
+    Blob more = machine_blob(9, 5);
+    ASSERT_TRUE(merge_blob(more.bytes(), tree));
+    EXPECT_EQ(tree.phandle(at("/cpus/PowerPC,POWER9@3")), Phandle{last + 1});
+}
+
+TEST_F(FdtMerge, PropertiesKeepTheirPlaces) {
+    ASSERT_TRUE(tree.set_cells(at("/cpus"), "clients", {1}, Origin::client));
+    const std::string before = picture(tree);
+    Blob blob = machine_blob(6, 3);
+    ASSERT_TRUE(merge_blob(blob.bytes(), tree));
+    EXPECT_EQ(picture(tree), before);
+}
+
 TEST_F(FdtMerge, NodesBelowNewNodesAreAdded) {
     ASSERT_TRUE(merge(BlobBuilder{}
                           .begin("")
@@ -906,6 +939,49 @@ TEST(FdtBlobMemory, ReadFailsCleanlyAtEveryAllocation) {
     });
 }
 
+/// A hundred nodes that have phandles of their own.
+Blob blob_of_phandles() {
+    BlobBuilder builder;
+    builder.begin("");
+    for (uint32_t i = 0; i < 100; ++i)
+        builder.begin("n@" + std::to_string(i)).cells("phandle", {1000 + i}).end();
+    return builder.end().build();
+}
+
+TEST(FdtBlobMemory, ReadFailsWhenAPhandleCannotBeReserved) {
+    Blob blob = blob_of_phandles();
+    sweep([&blob](Heap&) {
+        Tree tree;
+        return read_blob(blob.bytes(), tree).has_value();
+    });
+}
+
+TEST(FdtBlobMemory, MergeFailsWhenAPhandleCannotBeReserved) {
+    Blob blob = blob_of_phandles();
+    sweep([&blob](Heap&) {
+        Tree tree;
+        return merge_blob(blob.bytes(), tree).has_value();
+    });
+}
+
+TEST(FdtBlobMemory, ATreeWithoutRootIsNeitherMergedNorWritten) {
+    Blob blob = BlobBuilder{}.begin("").begin("a").end().end().build();
+    for (size_t n = 0; n < 2; ++n) {
+        Heap heap;
+        heap.fail_from(n, Heap::never);
+        Tree tree;
+        ASSERT_EQ(tree.root(), nullptr);
+        heap.fail_never();
+        const auto merged = merge_blob(blob.bytes(), tree);
+        ASSERT_FALSE(merged);
+        EXPECT_EQ(merged.error().code, ErrorCode::out_of_memory);
+        Blob out{blob_size_bound(tree, 0)};
+        const auto written = write_blob(tree, {}, 0, {out.data(), out.size()});
+        ASSERT_FALSE(written);
+        EXPECT_EQ(written.error().code, ErrorCode::out_of_memory);
+    }
+}
+
 TEST(FdtBlobMemory, WriteFailsCleanlyAtEveryAllocation) {
     Blob blob = machine_blob(10, 2);
     Tree tree;
@@ -934,6 +1010,29 @@ TEST(FdtBlobMemory, MergeFailsCleanlyAtEveryAllocation) {
         EXPECT_EQ(unsoundness(tree), "");
         return merged.has_value();
     });
+}
+
+TEST(FdtBlobMemory, MergeFailsCleanlyWhenNothingIsLeft) {
+    Blob before = machine_blob(1, 1);
+    BlobBuilder handles;
+    handles.begin("");
+    for (uint32_t i = 1; i <= 2000; ++i)
+        handles.begin(std::to_string(i)).cells("phandle", {0x10000 + i}).end();
+    Blob after = handles.end().build();
+    bool no_room_for_phandles = false;
+    for (size_t n = 0;; ++n) {
+        Heap heap;
+        Tree tree;
+        ASSERT_TRUE(read_blob(before.bytes(), tree));
+        heap.fail_from(n, 1'000'000);
+        const Result<void> merged = merge_blob(after.bytes(), tree);
+        heap.fail_never();
+        ASSERT_EQ(unsoundness(tree), "");
+        if (merged) break;
+        ASSERT_EQ(merged.error().code, ErrorCode::out_of_memory);
+        no_room_for_phandles |= why(merged) == "no memory to merge a device tree";
+    }
+    EXPECT_TRUE(no_room_for_phandles);
 }
 
 TEST(FdtBlobMemory, AMergeThatFailedCanBeCompleted) {

@@ -2,11 +2,13 @@
 // The hypervisor's answer to architecture vectors, and the quiet end of the firmware's stay.
 #include "boot/handoff.h"
 
+#include "boot/stop.h"
 #include "fdt/blob.h"
 #include "hcall/device_tree.h"
 #include "pci/allocate.h"
 #include "pci/enumerate.h"
 #include "tests/host/fake_virtio.h"
+#include "tests/host/fdt_support.h"
 #include "tests/host/pci_machine.h"
 
 #include <gtest/gtest.h>
@@ -169,6 +171,15 @@ TEST_F(HandoffTest, TheTimeInTheHypervisorIsAStepOfItsOwn) {
     EXPECT_EQ(steps, "client H_CAS quiesce ");
 }
 
+TEST_F(HandoffTest, AProfileThatDoesNotFitIsSaid) {
+    boot();
+    for (size_t i = 0; i < boot::Profile::most_marks; ++i)
+        profile_.mark("a name that is far too long for a step");
+    handoff_->quiesce();
+    EXPECT_EQ(machine_.console_count("warning: "), 1U) << machine_.console;
+    EXPECT_FALSE(told_.empty()) << "the tree is told all the same";
+}
+
 TEST_F(HandoffTest, QuiesceMakesTheCopyOfTheKernelCheap) {
     boot();
     EXPECT_EQ(machine_.tlb_enlargements, 0U);
@@ -196,6 +207,15 @@ TEST_F(HandoffTest, AfterAnAnswerItsSizeIsTheMeasure) {
     EXPECT_TRUE(told_.empty());
 }
 
+TEST_F(HandoffTest, ATreeThatHasNoRoomIsNotSent) {
+    boot();
+    fdt::test::Heap heap;
+    heap.fail_from(0, fdt::test::Heap::never);
+    handoff_->quiesce();
+    EXPECT_TRUE(told_.empty());
+    EXPECT_EQ(machine_.console_count("final tree: no memory for a tree of"), 1u);
+}
+
 TEST_F(HandoffTest, ARefusedTreeIsSaid) {
     boot();
     machine_.handlers[hcall::Number::update_dt] = [](hcall::Registers&) {
@@ -213,6 +233,19 @@ TEST_F(HandoffTest, QuiesceSilencesWhoeverWasMadeMaster) {
     handoff_->quiesce();
     EXPECT_FALSE(device.bus_master());
     EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(HandoffTest, TheProgramsWaysOutEndTheMachine) {
+    boot();
+    const auto end_at = [this](uint32_t token, int status) {
+        machine_.rtas_handlers[token] = [=](auto, auto) -> hcall::RtasStatus { std::exit(status); };
+    };
+    end_at(test::FakeHypervisor::token_power_off, 11);
+    end_at(test::FakeHypervisor::token_system_reboot, 12);
+    boot::set_stop_services(*rtas_);
+    EXPECT_EXIT(handoff_->leave("exit"), testing::ExitedWithCode(11), "");
+    EXPECT_EXIT(handoff_->power_off(), testing::ExitedWithCode(11), "");
+    EXPECT_EXIT(handoff_->restart(), testing::ExitedWithCode(12), "");
 }
 
 TEST_F(HandoffTest, MillisecondsCountFromTheStart) {

@@ -74,8 +74,16 @@ TEST_F(Hcall, ABusyTerminalIsAskedAgain) {
 
 TEST_F(Hcall, ATerminalThatIsBusyForEverIsGivenUp) {
     record(Number::put_term_char, Status::busy);
-    EXPECT_EQ(put_characters(Terminal::standard, "hello"), 0u);
-    EXPECT_LE(seen.size(), 100'000u);
+    for (int line = 0; line < 10; ++line)
+        EXPECT_EQ(put_characters(Terminal::standard, "hello"), 0u);
+    EXPECT_LE(seen.size(), 100'010u) << "once, not for each line";
+    machine.handlers.clear();
+    EXPECT_EQ(put_characters(Terminal::standard, "hello"), 5u);
+    int busy = 3;
+    machine.handlers[Number::put_term_char] = [&](Registers&) {
+        return busy-- > 0 ? Status::busy : Status::success;
+    };
+    EXPECT_EQ(put_characters(Terminal::standard, "hello"), 5u) << "it drains again";
 }
 
 TEST_F(Hcall, InputIsReadInOrder) {
@@ -95,6 +103,15 @@ TEST_F(Hcall, AnInputLengthThatIsTooLargeIsCut) {
     };
     std::array<char, 16> buffer{};
     EXPECT_EQ(get_characters(Terminal::standard, buffer), 16u);
+}
+
+TEST_F(Hcall, ATerminalThatIsNotThereGivesNothing) {
+    machine.handlers[Number::get_term_char] = [](Registers& registers) {
+        registers.r4 = 16;
+        return Status::parameter;
+    };
+    std::array<char, 16> buffer{};
+    EXPECT_EQ(get_characters(Terminal::standard, buffer), 0u);
 }
 
 //------------------------------------------------------------------------------ TCEs
@@ -243,6 +260,22 @@ TEST_F(Hcall, AServiceThatDoesNotExistIsAParameterErrorWithoutACall) {
     EXPECT_EQ(machine.call_count(Number::rtas), 0u);
 }
 
+TEST_F(Hcall, AnAnswerThatNobodyWritesIsNoSuccess) {
+    record(Number::rtas);
+    uint32_t value = 0;
+    EXPECT_EQ(Rtas{machine.rtas_tokens()}.read_pci_config(buid, function, 4, value),
+              RtasStatus::hardware);
+}
+
+TEST_F(Hcall, AServiceThatCannotBeCalledIsAParameterError) {
+    record(Number::rtas, Status::parameter);
+    const Rtas rtas{machine.rtas_tokens()};
+    uint32_t value = 7;
+    EXPECT_EQ(rtas.read_pci_config(buid, function, 4, value), RtasStatus::parameter);
+    EXPECT_EQ(value, 7u);
+    EXPECT_EQ(seen.size(), 1u) << "is not tried again";
+}
+
 TEST_F(Hcall, AServiceThatIsBusyForEverIsGivenUp) {
     size_t calls = 0;
     machine.rtas_handlers[test::FakeHypervisor::token_read_pci_config] =
@@ -271,7 +304,20 @@ TEST_F(Hcall, TreesAreNamedByTheirPhysicalAddress) {
 }
 
 TEST(HcallNames, EveryStatusHasItsOwn) {
-    EXPECT_STREQ(name(Status::unsupported), "H_UNSUPPORTED");
+    constexpr std::pair<Status, const char*> names[] = {
+        {Status::success, "H_SUCCESS"},
+        {Status::busy, "H_BUSY"},
+        {Status::hardware, "H_HARDWARE"},
+        {Status::function, "H_FUNCTION"},
+        {Status::privilege, "H_PRIVILEGE"},
+        {Status::parameter, "H_PARAMETER"},
+        {Status::p2, "H_P2"},
+        {Status::p3, "H_P3"},
+        {Status::state, "H_STATE"},
+        {Status::unsupported, "H_UNSUPPORTED"},
+    };
+    for (const auto& [status, text] : names)
+        EXPECT_STREQ(name(status), text);
     EXPECT_STREQ(name(Status{-9999}), "H_?");
 }
 

@@ -100,6 +100,12 @@ TEST_F(MachineTest, TheKernelIsTwoNumbersOfTwoCells) {
     EXPECT_EQ(find_kernel(tree).size, 0u) << "too short";
 }
 
+TEST_F(MachineTest, WithoutChosenNothingIsLoaded) {
+    tree.remove(chosen());
+    EXPECT_EQ(find_kernel(tree), PhysicalRange{});
+    EXPECT_EQ(find_initrd(tree), PhysicalRange{});
+}
+
 TEST_F(MachineTest, TheInitrdMayBeOfEitherWidth) {
     EXPECT_EQ(find_initrd(tree).size, 0u);
     tree.set_cells(chosen(), "linux,initrd-start", {0x3000000}, hypervisor).value();
@@ -119,6 +125,7 @@ TEST_F(MachineTest, TheTimeBaseIsTheFirstProcessors) {
     EXPECT_EQ(find_timebase_frequency(tree), 0u);
     fdt::Node& cpus = add(*tree.root(), "cpus");
     add(cpus, "l2-cache@0");
+    EXPECT_EQ(find_timebase_frequency(tree), 0u) << "no processor";
     fdt::Node& cpu = add(cpus, "PowerPC,POWER9@0");
     tree.set_text(cpu, "device_type", "cpu", hypervisor).value();
     tree.set_cells(cpu, "timebase-frequency", {1'000'000}, hypervisor).value();

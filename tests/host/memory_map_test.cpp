@@ -258,6 +258,14 @@ TEST_F(MemoryMapTest, RefusesReleaseOfFreeMemory) {
     EXPECT_EQ(released.error().code, ErrorCode::out_of_range);
 }
 
+TEST_F(MemoryMapTest, RefusesReleaseOfTheLastClaimTwice) {
+    EXPECT_TRUE(map.claim(range(0x4000, 0x1000), Owner::client));
+    EXPECT_TRUE(map.claim(range(0x8000, 0x1000), Owner::client));
+    EXPECT_TRUE(map.release(range(0x8000, 0x1000), Owner::client));
+    EXPECT_FALSE(map.release(range(0x8000, 0x1000), Owner::client));
+    EXPECT_EQ(claims_of(map, Owner::client), Ranges{range(0x4000, 0x1000)});
+}
+
 TEST_F(MemoryMapTest, RefusesReleaseOfAnother) {
     EXPECT_TRUE(map.claim(range(0x4000, 0x1000), Owner::firmware));
     EXPECT_FALSE(map.release(range(0x4000, 0x1000), Owner::client));
@@ -280,8 +288,11 @@ TEST_F(MemoryMapTest, RefusesReleaseThatReachesOut) {
 
 TEST_F(MemoryMapTest, RefusesMalformedRelease) {
     EXPECT_TRUE(map.claim(range(0x4000, 0x1000), Owner::client));
-    EXPECT_FALSE(map.release(range(0x4000, 0), Owner::client));
-    EXPECT_FALSE(map.release(range(0x4000, top), Owner::client));
+    for (const uint64_t size : {uint64_t{0}, top}) {
+        const auto released = map.release(range(0x4000, size), Owner::client);
+        ASSERT_FALSE(released);
+        EXPECT_EQ(released.error().code, ErrorCode::malformed);
+    }
 }
 
 TEST_F(MemoryMapTest, RefusesOneClaimTooMany) {
@@ -358,6 +369,15 @@ TEST(MemoryMapLowest, AlignmentPastTheTopIsNoPlace) {
     MemoryMap map;
     EXPECT_TRUE(map.add_ram(range(top - 0x1000, 0x1000)));
     EXPECT_FALSE(map.claim_lowest(1, uint64_t{1} << 63, range(0, top), Owner::client));
+}
+
+TEST(MemoryMapLowest, AlignmentPastTheTopDoesNotComeBackAtTheBottom) {
+    MemoryMap map;
+    EXPECT_TRUE(map.add_ram(range(0, mib)));
+    EXPECT_TRUE(map.add_ram(range(top - 0x1000, 0x1000)));
+    const PhysicalRange high = range(top - 0x1000, 0x1000);
+    EXPECT_FALSE(map.claim_lowest(1, uint64_t{1} << 63, high, Owner::client));
+    EXPECT_TRUE(map.claims().empty());
 }
 
 TEST(MemoryMapLowest, WorksInHighRanges) {

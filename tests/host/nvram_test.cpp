@@ -3,6 +3,7 @@
 #include "boot/nvram.h"
 
 #include "base/endian.h"
+#include "boot/machine.h"
 #include "tests/host/fake_hypervisor.h"
 
 #include <gtest/gtest.h>
@@ -32,20 +33,20 @@ protected:
         });
         boot::format_blank_nvram(tree, hcall::Rtas{tokens});
     }
-    /// A service on (offset, 32-bit buffer, length). Objects on the host's stack have addresses of
-    /// more than 32 bits, of which RTAS sees the low half.
+    /// A service on (offset, 32-bit buffer, length).
     void serve(uint32_t token, std::function<void(std::byte*, std::byte*, size_t)> copy) {
-        machine.rtas_handlers[token] = [this, copy](std::span<const uint32_t> arguments,
-                                                    std::span<uint32_t> returns) {
-            if (broken || arguments[0] + arguments[2] > memory.size()) {
+        machine.rtas_handlers[token] = [this, token, copy](std::span<const uint32_t> arguments,
+                                                           std::span<uint32_t> returns) {
+            returns[0] = arguments[2];
+            if (bottomless && arguments[0] != 0) {
+                return ++stores < 10'000 ? hcall::RtasStatus::success : hcall::RtasStatus::hardware;
+            }
+            if (arguments[0] + arguments[2] > memory.size() ||
+                (token == 0x2013 && arguments[0] >= unwritable)) {
                 return hcall::RtasStatus::parameter;
             }
-            const auto here = reinterpret_cast<uintptr_t>(&arguments);
-            auto* buffer =
-                reinterpret_cast<std::byte*>((here & ~uintptr_t{0xFFFFFFFF}) | arguments[1]);
-            copy(memory.data() + arguments[0], buffer, arguments[2]);
-            returns[0] = arguments[2];
-            return hcall::RtasStatus::success;
+            copy(memory.data() + arguments[0], machine.object_on_stack(arguments[1]), arguments[2]);
+            return token == broken ? hcall::RtasStatus::hardware : hcall::RtasStatus::success;
         };
     }
     uint8_t at(size_t offset) const { return std::to_integer<uint8_t>(memory[offset]); }
@@ -54,7 +55,9 @@ protected:
     fdt::Tree tree;
     std::vector<std::byte> memory;
     size_t stores = 0;
-    bool broken = false;
+    uint32_t broken = 0;          ///< the service that fails after all
+    size_t unwritable = SIZE_MAX; ///< stores at this offset and behind it fail
+    bool bottomless = false; ///< what is stored beyond the memory is lost, but that is not said
 };
 
 TEST_F(Nvram, BlankMemoryBecomesOnePartitionOfFreeSpace) {
@@ -82,6 +85,13 @@ TEST_F(Nvram, TheLargestMemoryTakesTwoHeaders) {
     EXPECT_EQ(load<Big16>(&memory[(512 << 10) + 2]), (512 << 10) / 16);
 }
 
+TEST_F(Nvram, ASizeUpToTheLastAddressComesToAnEnd) {
+    memory.resize(16);
+    bottomless = true;
+    format(0xFFFF'FFFF);
+    EXPECT_EQ(stores, 8192u);
+}
+
 TEST_F(Nvram, WhatIsNotBlankIsLeftAlone) {
     memory.resize(8 << 10);
     memory[9] = std::byte{1};
@@ -90,9 +100,22 @@ TEST_F(Nvram, WhatIsNotBlankIsLeftAlone) {
 }
 
 TEST_F(Nvram, MemoryThatCannotBeReadIsLeftAlone) {
-    broken = true;
+    broken = 0x2012;
     format(8 << 10);
     EXPECT_EQ(stores, 0u);
+}
+
+TEST_F(Nvram, MemoryThatCannotBeWrittenIsSaid) {
+    boot::start_log();
+    unwritable = 512 << 10;
+    format(1 << 20);
+    EXPECT_EQ(stores, 1u);
+    EXPECT_EQ(machine.console, "warning: nvram: cannot be written at 0x80000\r\n");
+}
+
+TEST_F(Nvram, MemoryOfNoSizeIsNotAsked) {
+    format(0);
+    EXPECT_EQ(machine.call_count(hcall::Number::rtas), 0u);
 }
 
 TEST_F(Nvram, NoMemoryIsNothingToDo) {

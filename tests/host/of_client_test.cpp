@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The argument array, counts, dispatch, and the services that need no device.
+#include "base/log.h"
 #include "tests/host/of_guest.h"
 
 #include <gtest/gtest.h>
@@ -182,6 +183,7 @@ TEST_F(OfArray, PastTheEndOfRamIsRefused) {
 }
 
 TEST_F(OfArray, Above4GiBIsRefused) {
+    EXPECT_EQ(call_at(Guest::array), 0);
     EXPECT_EQ(call_at((uint64_t{1} << 32) + Guest::array), -1);
     EXPECT_EQ(call_at(0xFFFFFFFFFFFFFFFC), -1);
     ASSERT_TRUE(guest.memory.add_ram({{0x100000000}, mib}));
@@ -261,6 +263,16 @@ TEST_F(OfDispatch, LongServiceNameFails) {
     EXPECT_EQ(guest.call(std::string(63, 'x'), {}, 0).status, -1);
     EXPECT_EQ(guest.call(std::string(64, 'x'), {}, 0).status, -1);
     EXPECT_EQ(guest.call(std::string(5000, 'x'), {}, 0).status, -1);
+}
+
+TEST_F(OfDispatch, NothingIsSaidOfANameThatCannotBeRead) {
+    log::set_level(log::Level::verbose);
+    guest.lay_out(Guest::array, 0, 0, 0, {});
+    EXPECT_EQ(guest.client.call({Guest::array}), -1);
+    EXPECT_EQ(guest.machine.console, "");
+    guest.tell("nonsense", {}, -1);
+    EXPECT_EQ(guest.machine.console_count("no service \"nonsense\""), 1U);
+    log::set_level(log::Level::normal);
 }
 
 TEST_F(OfDispatch, TestKnowsWhatThereIsNot) {

@@ -187,6 +187,7 @@ TEST(OfTerminals, WithoutTerminalTextIsSwallowed) {
     EXPECT_EQ(guest.path_of(guest.ask("instance-to-package", {output})), "/packages/null-console");
     EXPECT_EQ(guest.ask("write", {output, guest.text("lost"), 4}), 4U);
     EXPECT_EQ(guest.ask("write", {output, 0x8000, 4}), failure);
+    guest.console.input = "of the terminal's";
     EXPECT_EQ(guest.ask("read", {input, guest.buffer(8), 8}), nothing_yet);
     EXPECT_EQ(guest.ask("call-method", {guest.text("write"), output, 4, guest.text("lost")}), 0U);
     EXPECT_EQ(guest.ask("call-method", {guest.text("read"), output, 4, guest.buffer(8)}), 0U);
@@ -204,6 +205,16 @@ TEST(OfInstances, GenerationsWrapAroundOnlyAfterMillions) {
     }
     EXPECT_EQ(instances.find(first), nullptr);
     EXPECT_EQ(instances.open({fdt::Phandle{3}, Kind::plain}), first) << "after 2^21 times";
+}
+
+TEST(OfInstances, NoHandleNamesAFreePlace) {
+    Instances instances;
+    const Ihandle closed = instances.open({fdt::Phandle{1}, Kind::root});
+    ASSERT_TRUE(instances.close(closed));
+    for (const uint32_t generation : {0u, 1u, 2u, 3u}) {
+        const Ihandle guess{static_cast<uint32_t>(closed) + (generation << 8) - (1 << 8)};
+        EXPECT_EQ(instances.find(guess), nullptr) << generation;
+    }
 }
 
 TEST(OfInstances, RemembersNodeAndKind) {

@@ -26,12 +26,16 @@ void use_up(Guest& guest, size_t left) {
         guest.tree.remove(*nodes.back());
 }
 
-TEST(OfHeap, PreparationFailsAndCanBeRepeated) {
+class OfHeapPreparation : public testing::TestWithParam<std::tuple<Guest::Terminals, size_t>> {};
+
+TEST_P(OfHeapPreparation, FailsAndCanBeRepeated) {
+    const auto& [terminals, more_to_fail] = GetParam();
     for (size_t left = 0; left < 40; ++left) {
         Heap heap;
-        Guest guest{Guest::Terminals::one, false};
+        Guest guest{terminals, false};
         heap.fail_from(0, Heap::never);
         use_up(guest, left);
+        heap.fail_from(0, more_to_fail);
         const auto prepared = guest.client.prepare();
         ASSERT_FALSE(prepared);
         EXPECT_EQ(prepared.error().code, ErrorCode::out_of_memory);
@@ -40,6 +44,10 @@ TEST(OfHeap, PreparationFailsAndCanBeRepeated) {
         EXPECT_EQ(guest.cell_property("/chosen", "stdout") >> 30, 1U);
     }
 }
+INSTANTIATE_TEST_SUITE_P(All, OfHeapPreparation,
+                         testing::Combine(testing::Values(Guest::Terminals::none,
+                                                          Guest::Terminals::one),
+                                          testing::Values(0, Heap::never)));
 
 TEST(OfHeap, SetpropFailsAndChangesNothing) {
     Heap heap;
@@ -56,19 +64,22 @@ TEST(OfHeap, SetpropFailsAndChangesNothing) {
     EXPECT_EQ(guest.ask("setprop", {chosen, guest.text("large"), value, mib}), mib);
 }
 
-/// Claims without a neighbour until telling so takes memory that there is not.
-uint32_t claim_until_it_fails(Guest& guest, Heap& heap) {
-    heap.fail_from(0, Heap::never);
+/// Claims without a neighbour until telling so takes memory that there is not: none at all, or
+/// none after the first allocation of a call.
+uint32_t claim_until_it_fails(Guest& guest, Heap& heap, size_t first_to_fail) {
     for (uint32_t address = 16 * mib; address < 48 * mib; address += 0x20000) {
+        heap.fail_from(first_to_fail, Heap::never);
         if (guest.ask("claim", {address, 0x1000, 0}) == failure) return address;
     }
     return 0;
 }
 
-TEST(OfHeap, ClaimThatCannotBeToldIsNoClaim) {
+class OfHeapClaim : public testing::TestWithParam<size_t> {};
+
+TEST_P(OfHeapClaim, ThatCannotBeToldIsNoClaim) {
     Heap heap;
     Guest guest;
-    const uint32_t address = claim_until_it_fails(guest, heap);
+    const uint32_t address = claim_until_it_fails(guest, heap, GetParam());
     ASSERT_NE(address, 0U);
     EXPECT_FALSE(guest.memory.touches({{address}, 0x1000}, MemoryMap::Owner::client));
     auto free = guest.free();
@@ -76,6 +87,21 @@ TEST(OfHeap, ClaimThatCannotBeToldIsNoClaim) {
     EXPECT_EQ(guest.available(), free);
     heap.fail_never();
     EXPECT_EQ(guest.ask("claim", {address, 0x1000, 0}), address);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OfHeapClaim, testing::Values(0, 1));
+
+TEST(OfHeap, NegotiationAfterWhichMemoryCannotBeToldFails) {
+    Heap heap;
+    Guest guest;
+    const uint32_t root = guest.open("/");
+    guest.platform.negotiate = [&]() -> Result<void> {
+        heap.fail_from(0, Heap::never);
+        return guest.memory.claim({{16 * mib}, mib}, MemoryMap::Owner::firmware);
+    };
+    const auto answer = guest.call(
+        "call-method", {guest.text("ibm,client-architecture-support"), root, guest.buffer(64)}, 2);
+    EXPECT_EQ(answer.returns, (std::vector<uint32_t>{0, failure}));
 }
 
 TEST(OfHeap, ReleaseIsToldWhenThereIsMemory) {

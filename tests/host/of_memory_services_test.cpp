@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <random>
 
 namespace spillway::of::test {
@@ -104,10 +105,14 @@ TEST_F(OfMemory, ClaimAnywhereAligns) {
     }
 }
 
-TEST_F(OfMemory, ClaimRefusesAlignmentThatIsNoPowerOfTwo) {
-    for (const uint32_t alignment : {3U, 5U, 0x1001U, 0x3000U, 0xFFFFFFFFU, 0x80000001U}) {
-        EXPECT_EQ(claim(0, 0x1000, alignment), failure) << alignment;
+TEST_F(OfMemory, ClaimAnywhereAlignsToTheNextPowerOfTwo) {
+    for (const uint32_t alignment : {3U, 5U, 0x1001U, 0x3000U}) {
+        const uint32_t place = claim(0, 1, alignment);
+        EXPECT_NE(place, failure) << alignment;
+        EXPECT_EQ(place % std::bit_ceil(alignment), 0U) << alignment;
     }
+    EXPECT_EQ(claim(0, 0x1000, 0x80000001), failure);
+    EXPECT_EQ(claim(0, 0x1000, 0xFFFFFFFF), failure);
 }
 
 TEST_F(OfMemory, ClaimWithHugeAlignmentFails) {
@@ -160,6 +165,12 @@ TEST_F(OfMemory, OtherCellCountsAreSurvived) {
         EXPECT_EQ(claim(32 * mib, mib, 0), 32 * mib) << count;
         release(32 * mib, mib);
     }
+}
+
+TEST_F(OfMemory, AddressesOfMoreThan64BitsAreNotLowMemory) {
+    set(guest.tree, *guest.tree.root(), "#address-cells", cells({3}));
+    set(guest.tree, *guest.tree.find("/memory@0"), "reg", cells({1, 0, 0, 0, 64 * mib}));
+    EXPECT_EQ(claim(0, mib, 1), failure);
 }
 
 TEST_F(OfMemory, ReleaseExactly) {

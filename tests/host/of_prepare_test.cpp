@@ -119,6 +119,13 @@ TEST_F(OfPrepare, OpenpromTellsTheVersion) {
     EXPECT_TRUE(guest.tree.has(at("/openprom"), "relative-addressing"));
 }
 
+TEST_F(OfPrepare, OpenpromThatIsThereStays) {
+    set(guest.tree, add_node(guest.tree, *guest.tree.root(), "openprom"), "relative-addressing",
+        "mine");
+    EXPECT_TRUE(guest.client.prepare());
+    EXPECT_EQ(guest.property(guest.node("/openprom"), "relative-addressing"), "mine");
+}
+
 TEST_F(OfPrepare, LongVersionsAreCut) {
     EXPECT_TRUE(guest.client.prepare(0, std::string(500, '9')));
     EXPECT_TRUE(text("/openprom", "model").starts_with("Spillway,999"));
@@ -152,6 +159,16 @@ TEST_F(OfPrepare, MissingChosenIsMade) {
 TEST_F(OfPrepare, AvailableIsTold) {
     prepare();
     EXPECT_EQ(guest.available().size(), 2U);
+}
+
+TEST_F(OfPrepare, AvailableIsToldInTwoCellsOnly) {
+    fdt::Node& root = *guest.tree.root();
+    for (const auto& [addresses, sizes] : {std::pair{1u, 2u}, std::pair{2u, 1u}}) {
+        set(guest.tree, root, "#address-cells", cells({addresses}));
+        set(guest.tree, root, "#size-cells", cells({sizes}));
+        EXPECT_TRUE(guest.client.prepare());
+        EXPECT_FALSE(guest.property(guest.node("/memory@0"), "available"));
+    }
 }
 
 TEST_F(OfPrepare, AnEmptyTreeIsEnough) {

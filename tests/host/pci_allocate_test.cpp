@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Addresses of BARs and windows of bridges.
+#include "pci/bus_master.h"
+#include "tests/host/fdt_support.h"
 #include "tests/host/pci_machine.h"
 
 #include <gtest/gtest.h>
@@ -347,6 +349,77 @@ TEST_F(PciAllocate, of_equal_bars_as_many_as_fit_get_addresses) {
     expect_sound();
 }
 
+TEST_F(PciAllocate, of_an_exhausted_window_the_small_bars_get_addresses) {
+    host.windows[memory32].size = 8 * KiB;
+    add(1).add_bar(0, FakeBar::memory32, 8 * KiB);
+    for (unsigned device = 2; device < 5; ++device)
+        add(device).add_bar(0, FakeBar::memory32, 4 * KiB);
+    boot();
+    EXPECT_FALSE(bar(0, 1, 0).assigned);
+    EXPECT_TRUE(bar(0, 2, 0).assigned);
+    EXPECT_TRUE(bar(0, 3, 0).assigned);
+    EXPECT_FALSE(bar(0, 4, 0).assigned);
+    expect_sound();
+}
+
+TEST_F(PciAllocate, roms_get_nothing_of_an_exhausted_window) {
+    host.windows[memory32].size = 8 * KiB;
+    add(1).add_rom(2 * KiB);
+    add(2).add_rom(4 * KiB);
+    for (unsigned device = 3; device < 6; ++device)
+        add(device).add_bar(0, FakeBar::memory32, 4 * KiB);
+    boot();
+    EXPECT_FALSE(bar(0, 1, 6).assigned);
+    EXPECT_FALSE(bar(0, 2, 6).assigned);
+    EXPECT_TRUE(bar(0, 3, 0).assigned);
+    EXPECT_TRUE(bar(0, 4, 0).assigned);
+    expect_sound();
+}
+
+TEST_F(PciAllocate, of_exhausted_io_nothing_passes_a_bridge_without_window) {
+    host.windows[io] = {1, 0x1000, 0, 0x100};
+    FakeBridge& bridge = add_bridge(0);
+    bridge.remove_io_window();
+    add(bridge.bus, 1).add_bar(0, FakeBar::io, 0x80);
+    for (unsigned device = 1; device < 5; ++device)
+        add(device).add_bar(0, FakeBar::io, 0x80);
+    boot();
+    EXPECT_FALSE(bar(1, 1, 0).assigned);
+    EXPECT_EQ(unassigned(), 3u);
+    expect_sound();
+}
+
+TEST_F(PciAllocate, an_empty_bridge_does_not_need_its_granule) {
+    host.windows[memory32].bus = 0x8008'0000;
+    host.windows[memory32].size = 64 * KiB;
+    host.windows[memory64].size = 0;
+    add_bridge(1);
+    add(2).add_bar(0, FakeBar::memory32, 4 * KiB);
+    boot();
+    EXPECT_TRUE(bar(0, 2, 0).assigned);
+    expect_sound();
+}
+
+TEST_F(PciAllocate, sizes_that_add_up_to_nothing_do_not_fit) {
+    for (unsigned device = 1; device < 5; ++device)
+        add(device).add_bar(0, FakeBar::memory64_prefetchable, uint64_t{1} << 62);
+    boot();
+    EXPECT_EQ(unassigned(), 4u);
+    expect_sound();
+}
+
+TEST_F(PciAllocate, without_memory_nothing_gets_an_address) {
+    add(1).add_bar(0, FakeBar::memory32, 4 * KiB);
+    enumerate();
+    fdt::test::Heap heap;
+    for (const unsigned n : {0u, 1u}) {
+        heap.fail_from(n);
+        allocate();
+        EXPECT_EQ(unassigned(), 1u);
+    }
+    EXPECT_EQ(machine.console_count("no memory to give out addresses"), 2u);
+}
+
 TEST_F(PciAllocate, sixteen_tib_do_not_disturb_others) {
     FakeFunction& fake = add(1);
     fake.add_bar(0, FakeBar::memory64_prefetchable, uint64_t{1} << 44);
@@ -476,6 +549,46 @@ TEST_F(PciAllocate, every_register_is_written_once) {
     EXPECT_EQ(written.size(), 5u /* device */ + 6 /* bridge */);
 }
 
+TEST_F(PciAllocate, registers_that_a_bridge_does_not_have_are_not_written) {
+    add_bridge(1).remove_prefetchable_window();
+    add_bridge(2).set_prefetchable_64(false);
+    enumerate();
+    machine.keep_config_log = true;
+    allocate();
+    for (const ConfigAccess& access : machine.config_log) {
+        const unsigned first = access.location.device == 1 ? 0x24 : 0x28;
+        EXPECT_FALSE(access.is_write && access.offset >= first && access.offset < 0x30);
+    }
+}
+
+TEST_F(PciAllocate, a_bar_without_address_is_not_read_back) {
+    host.windows[memory32].size = 0;
+    add(1).add_bar(0, FakeBar::memory32, 4 * KiB);
+    enumerate();
+    machine.config_reads = 0;
+    allocate();
+    EXPECT_EQ(machine.config_reads, 0u);
+}
+
+TEST_F(PciAllocate, reserved_bits_of_a_rom_do_not_matter) {
+    FakeFunction& fake = add(1);
+    fake.add_rom(4 * KiB);
+    enumerate();
+    fake.set32(0x30, fake.get32(0x30) | 0x7FE);
+    fake.set_mask32(0x30, 0xFFFF'F000);
+    allocate();
+    EXPECT_TRUE(bar(0, 1, 6).assigned);
+}
+
+TEST_F(PciAllocate, a_function_that_has_gone_is_not_silenced) {
+    FakeFunction& fake = add(1);
+    boot();
+    fake.present = false;
+    machine.config_writes = 0;
+    EXPECT_EQ(pci::silence_bus_masters(topology), 0u);
+    EXPECT_EQ(machine.config_writes, 0u);
+}
+
 TEST_F(PciAllocate, a_bar_that_refuses_writes_is_dropped) {
     FakeFunction& fake = add(1);
     fake.add_bar(0, FakeBar::io, 0x20);
@@ -504,6 +617,16 @@ TEST_F(PciAllocate, unassigned_wide_bars_are_parked_beyond_everything) {
     fake.add_bar(2, FakeBar::memory32, 4 * KiB);
     boot();
     EXPECT_EQ(fake.bar_address(0), ~((uint64_t{1} << 45) - 1));
+}
+
+TEST_F(PciAllocate, an_unassigned_io_bar_is_not_in_the_way_of_another) {
+    FakeFunction& fake = add(1);
+    fake.add_bar(0, FakeBar::io, 32 * KiB); // at 0 it would reach into the window
+    fake.add_bar(5, FakeBar::io, 4);
+    boot();
+    EXPECT_FALSE(bar(0, 1, 0).assigned);
+    EXPECT_TRUE(bar(0, 1, 5).assigned);
+    expect_sound();
 }
 
 TEST_F(PciAllocate, a_second_boot_after_an_odd_reset_gives_the_same) {

@@ -111,6 +111,14 @@ TEST_F(PciConfig, capability_pointers_into_the_header_are_malformed) {
     }
 }
 
+TEST_F(PciConfig, all_ones_are_no_capability_pointer) {
+    function.config[0x06] |= 0x10;
+    function.config[0x34] = 0xFF;
+    const auto list = capabilities();
+    ASSERT_FALSE(list) << "a read that failed must not look like an empty list";
+    EXPECT_EQ(list.error().code, ErrorCode::device);
+}
+
 TEST_F(PciConfig, a_next_pointer_into_the_header_is_malformed) {
     function.add_capability(CapabilityId::msi, {});
     function.config[0x41] = 0x3C;
@@ -140,7 +148,7 @@ TEST_F(PciConfig, a_list_into_the_middle_of_a_capability_is_walked_with_bounds) 
 
 TEST_F(PciConfig, the_last_word_can_hold_a_capability) {
     function.config[0x06] |= 0x10;
-    function.config[0x34] = 0xFF;
+    function.config[0x34] = 0xFE;
     function.config[0xFC] = 0x09;
     const auto list = capabilities();
     ASSERT_TRUE(list);
@@ -161,6 +169,14 @@ TEST_F(PciConfig, forty_eight_capabilities_fit) {
 
 TEST_F(PciConfig, capabilities_of_a_function_that_is_gone_are_an_error) {
     function.present = false;
+    const auto list = capabilities();
+    ASSERT_FALSE(list);
+    EXPECT_EQ(list.error().code, ErrorCode::device);
+}
+
+TEST_F(PciConfig, a_capability_pointer_of_all_ones_is_an_error) {
+    function.add_capability(CapabilityId::msi, {});
+    function.config[0x34] = 0xFF;
     const auto list = capabilities();
     ASSERT_FALSE(list);
     EXPECT_EQ(list.error().code, ErrorCode::device);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What the tree says about PCI in the end.
+#include "pci/describe.h"
+#include "tests/host/fdt_support.h"
 #include "tests/host/pci_machine.h"
 
 #include <gtest/gtest.h>
@@ -66,6 +68,23 @@ TEST_F(PciDescribe, assigned_addresses_list_every_bar) {
               (Cells{0x8100'1810, 0, low(0), 0, 0x80,     0x8200'1814, 0,      low(1), 0, 0x1000,
                      0xC200'1818, 0, low(2), 0, 0x100000, 0xC300'1820, 0x2100, low(4), 0, 0x4000,
                      0x8200'1830, 0, low(6), 0, 0x20000}));
+}
+
+TEST_F(PciDescribe, what_there_is_no_memory_for_is_an_error) {
+    for (unsigned device = 0; device < 32; ++device)
+        add(device).in_tree = false;
+    enumerate();
+    allocate();
+    fdt::test::Heap heap;
+    size_t n = 0;
+    for (;; ++n) {
+        heap.fail_from(n);
+        const auto described = pci::describe(topology, *tree);
+        ASSERT_EQ(described.has_value(), heap.failures() == 0);
+        if (described) break;
+        EXPECT_EQ(described.error().code, ErrorCode::out_of_memory);
+    }
+    EXPECT_GT(n, 0u);
 }
 
 TEST_F(PciDescribe, assigned_addresses_have_the_bus_number) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Finding host bridges, functions, bus numbers and BAR sizes.
+#include "pci/enumerate.h"
+#include "tests/host/fdt_support.h"
 #include "tests/host/pci_machine.h"
 
 #include <gtest/gtest.h>
@@ -137,6 +139,13 @@ TEST_F(PciEnumerate, windows_of_size_zero_are_none) {
     EXPECT_EQ(machine.console, "");
 }
 
+TEST_F(PciEnumerate, windows_of_size_zero_may_lie_anywhere) {
+    host.windows[1] = {2, uint64_t{1} << 40, 0, 0};
+    enumerate();
+    EXPECT_NE(topology.hosts, nullptr);
+    EXPECT_EQ(machine.console, "");
+}
+
 TEST_F(PciEnumerate, of_two_windows_of_one_space_the_first_counts) {
     host.windows.push_back({1, 0x10000, 0x5000'0000, 0x1000});
     enumerate();
@@ -267,6 +276,48 @@ TEST_F(PciEnumerate, other_functions_need_function_0) {
     EXPECT_EQ(machine.config_reads, 32u);
 }
 
+TEST_F(PciEnumerate, other_functions_need_function_0_even_when_they_are_listed) {
+    add(2, 1);
+    enumerate();
+    EXPECT_EQ(function_count(), 0u);
+    EXPECT_EQ(machine.config_reads, 32u + 2u) << "the two leave it alone";
+}
+
+TEST_F(PciEnumerate, nodes_without_reg_are_nobodys) {
+    add(0).in_tree = false;
+    fill_tree();
+    ASSERT_TRUE(tree->add(host_node(), "without-reg", fdt::Origin::hypervisor));
+    enumerate();
+    EXPECT_NE(find(0, 0)->node, node("/pci/without-reg"));
+}
+
+TEST_F(PciEnumerate, reg_that_is_right_stays_the_hypervisors) {
+    add(2);
+    enumerate();
+    const fdt::Property* reg = tree->property(*find(0, 2)->node, "reg");
+    EXPECT_EQ(tree->origin(*reg), fdt::Origin::hypervisor);
+}
+
+TEST_F(PciEnumerate, without_memory_what_does_not_fit_is_left_out) {
+    for (unsigned device = 0; device < 3; ++device)
+        add(device);
+    fill_tree();
+    fdt::test::Heap heap;
+    for (size_t n = 0; n < 6; ++n) {
+        heap.fail_from(n);
+        const auto found = pci::enumerate(*tree, rtas);
+        if (!found) {
+            EXPECT_EQ(n, 0u);
+            EXPECT_EQ(found.error().code, ErrorCode::out_of_memory);
+            continue;
+        }
+        EXPECT_EQ(found->function_count, n == 1 ? 0u : n < 5 ? 2u : 3u) << n;
+        EXPECT_EQ(heap.failures(), n < 5 ? 1u : 0u);
+        pci::Topology last = *found;
+        free_topology(last);
+    }
+}
+
 TEST_F(PciEnumerate, functions_1_to_7_are_not_asked_without_the_multi_function_bit) {
     add(2, 0);
     machine.keep_config_log = true;
@@ -304,14 +355,20 @@ TEST_F(PciEnumerate, vendor_ids_0_and_ffff_mean_absent) {
     EXPECT_EQ(function_count(), 0u);
 }
 
-TEST_F(PciEnumerate, header_types_2_and_unknown_are_left_alone) {
+TEST_F(PciEnumerate, header_types_2_and_unknown_are_only_quieted) {
     for (const unsigned type : {0x02u, 0x03u, 0x7Fu}) {
-        add(type % 32).config[0x0E] = static_cast<uint8_t>(type);
+        FakeFunction& fake = add(type % 32);
+        fake.config[0x0E] = static_cast<uint8_t>(type);
+        fake.set16(0x04, 0x0507);
     }
     machine.keep_config_log = true;
     enumerate();
     EXPECT_EQ(function_count(), 0u);
-    EXPECT_EQ(machine.config_writes, 0u);
+    for (const ConfigAccess& access : machine.config_log) {
+        EXPECT_TRUE(!access.is_write || access.offset == 0x04);
+    }
+    for (FakeFunction* each : host.bus.members())
+        EXPECT_EQ(each->get16(0x04), 0);
     EXPECT_EQ(machine.console_count("header type"), 3u);
     EXPECT_EQ(machine.console_count("0000:00:02.0 has header type 0x02"), 1u);
 }

@@ -3,6 +3,7 @@
 #include "boot/profile.h"
 
 #include "base/endian.h"
+#include "tests/host/fdt_support.h"
 
 #include <gtest/gtest.h>
 
@@ -74,6 +75,19 @@ TEST(ProfileTest, NamesThatDoNotFitAreAnError) {
         profile.mark("a name that is far too long for a step");
     EXPECT_FALSE(profile.describe(tree));
     EXPECT_TRUE(steps_in(tree).empty());
+}
+
+TEST(ProfileTest, NoMemoryForThePropertiesIsAnError) {
+    fdt::Tree tree;
+    ASSERT_TRUE(tree.add(*tree.root(), "chosen", fdt::Origin::firmware));
+    boot::Profile profile;
+    profile.mark("start");
+    fdt::test::Heap heap;
+    heap.fail_from(0, 1'000'000);
+    int spare = 0; // the tree has some memory in store
+    while (tree.set_text(*tree.root(), std::to_string(spare), "x", fdt::Origin::firmware))
+        ++spare;
+    EXPECT_FALSE(profile.describe(tree));
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 // Programs of every form, and ELF headers that lie.
 #include "boot/elf.h"
 #include "boot/program.h"
+#include "tests/host/elf_file.h"
 #include "tests/host/fake_hypervisor.h"
 
 #include <gtest/gtest.h>
@@ -20,6 +21,10 @@ namespace spillway::boot {
 namespace {
 
 using Owner = MemoryMap::Owner;
+using test::File;
+using test::Format;
+using test::formats;
+using test::Segment;
 
 constexpr uint64_t mib = 1 << 20;
 constexpr uint64_t ram_size = 64 * mib;
@@ -27,97 +32,10 @@ constexpr uint64_t image_start = 4 * mib;    ///< where QEMU puts programs
 constexpr uint64_t load_address = 0x2000000; ///< free RAM
 constexpr size_t code_size = 64;
 
-/// One of the three formats that are run.
-struct Format {
-    const char* name;
-    bool is_64, is_little;
-    Mode mode;
-};
-constexpr Format formats[] = {
-    {"ELF32 big-endian", false, false, Mode::big_32},
-    {"ELF64 big-endian", true, false, Mode::big_64},
-    {"ELF64 little-endian", true, true, Mode::little_64},
-};
-std::ostream& operator<<(std::ostream& stream, const Format& format) {
-    return stream << format.name;
-}
-
-struct Segment {
-    uint64_t offset, address, physical, file_size, memory_size;
-    uint32_t flags = 5, type = 1;
-};
-
-/// An ELF file, field by field; what is not set is right.
-struct File {
-    explicit File(Format format_)
-        : format(format_)
-        , machine(format_.is_64 ? 21 : 20)
-        , header_size(format_.is_64 ? 64 : 52)
-        , entry_size(format_.is_64 ? 56 : 32)
-        , table(header_size) {}
-
-    Format format;
-    uint8_t file_class = 0, data = 0; ///< 0: the format's
-    uint16_t type = 2, machine;
-    size_t header_size;
-    uint16_t entry_size;
-    uint64_t table; ///< offset of the program headers
-    std::optional<uint16_t> entry_count;
-    uint64_t entry = load_address;
-    std::vector<Segment> segments;
-    size_t size = 0; ///< of the file, when more than headers
-
-    void put(std::vector<std::byte>& to, size_t offset, uint64_t value, size_t width) const {
-        if (to.size() < offset + width) to.resize(offset + width);
-        for (size_t i = 0; i < width; ++i) {
-            const size_t shift = 8 * (format.is_little ? i : width - 1 - i);
-            to[offset + i] = static_cast<std::byte>(value >> shift);
-        }
-    }
-
-    std::vector<std::byte> bytes() const {
-        const size_t word = format.is_64 ? 8 : 4;
-        std::vector<std::byte> file(std::max(size, header_size));
-        const uint8_t magic[] = {0x7F, 'E', 'L', 'F'};
-        std::memcpy(file.data(), magic, sizeof magic);
-        file[4] = std::byte{file_class != 0 ? file_class : uint8_t(format.is_64 ? 2 : 1)};
-        file[5] = std::byte{data != 0 ? data : uint8_t(format.is_little ? 1 : 2)};
-        file[6] = std::byte{1};
-        put(file, 16, type, 2);
-        put(file, 18, machine, 2);
-        put(file, 20, 1, 4);
-        put(file, 24, entry, word);
-        put(file, format.is_64 ? 32 : 28, table, word);
-        put(file, format.is_64 ? 54 : 42, entry_size, 2);
-        put(file, format.is_64 ? 56 : 44,
-            entry_count.value_or(static_cast<uint16_t>(segments.size())), 2);
-        for (size_t i = 0; i < segments.size(); ++i) {
-            const Segment& segment = segments[i];
-            const size_t at = header_size + i * (format.is_64 ? 56 : 32);
-            put(file, at, segment.type, 4);
-            if (format.is_64) {
-                put(file, at + 4, segment.flags, 4);
-                put(file, at + 8, segment.offset, 8);
-                put(file, at + 16, segment.address, 8);
-                put(file, at + 24, segment.physical, 8);
-                put(file, at + 32, segment.file_size, 8);
-                put(file, at + 40, segment.memory_size, 8);
-            } else {
-                put(file, at + 4, segment.offset, 4);
-                put(file, at + 8, segment.address, 4);
-                put(file, at + 12, segment.physical, 4);
-                put(file, at + 16, segment.file_size, 4);
-                put(file, at + 20, segment.memory_size, 4);
-                put(file, at + 24, segment.flags, 4);
-            }
-        }
-        return file;
-    }
-};
-
 /// As a linker makes it: text with a tail of zeroes, then data. Not what QEMU would have placed.
 File good_file(Format format) {
     File file{format};
+    file.entry = load_address;
     file.segments = {{0x200, load_address, load_address, code_size, code_size, 5},
                      {0x300, load_address + 0x10000, load_address + 0x10000, 0x20, 0x2000, 6}};
     file.size = 0x400;
@@ -443,6 +361,22 @@ TEST_P(Elfs, RandomDamage) {
     EXPECT_TRUE(filled(0, mib, 0)) << "the firmware was written to";
     EXPECT_GT(runs, 100u);
     EXPECT_LT(runs, 19900u);
+}
+
+TEST(ElfHeader, NeedsTheMagicNumber) {
+    std::vector<std::byte> bytes = good_file(formats[1]).bytes();
+    bytes[3] = std::byte{'f'};
+    const auto elf = Elf::open(bytes);
+    ASSERT_FALSE(elf);
+    EXPECT_STREQ(elf.error().message, "ELF: no magic number");
+}
+
+TEST(ElfHeader, OfSixtyFourBitsIsLongerThanOfThirtyTwo) {
+    std::vector<std::byte> bytes = good_file(formats[1]).bytes();
+    bytes.resize(56);
+    const auto elf = Elf::open(bytes);
+    ASSERT_FALSE(elf);
+    EXPECT_STREQ(elf.error().message, "ELF: 56 bytes are less than a header");
 }
 
 // --- headers that lie

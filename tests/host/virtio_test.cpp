@@ -6,6 +6,7 @@
 #include "pci/enumerate.h"
 #include "tests/host/fake_clock.h"
 #include "tests/host/fake_virtio.h"
+#include "tests/host/fdt_support.h"
 #include "tests/host/pci_machine.h"
 #include "virtio/dma_contract.h"
 
@@ -164,7 +165,6 @@ TEST_F(Virtio, ModernWithoutBit33IsFixed) {
     EXPECT_EQ(finding.device->features.low, version_1 | 0x20);
     EXPECT_STREQ(finding.device->type_name(), "net");
     EXPECT_EQ(finding.device->transport.kind(), virtio::Transport::Kind::modern);
-    EXPECT_EQ(device.breaches, 0u);
     EXPECT_EQ(device.status, 0);
     EXPECT_GE(device.resets, 2u);
 }
@@ -236,6 +236,7 @@ TEST_F(Virtio, AnyOtherAnswerOfTheHypervisorClaimsNothing) {
         auto findings = virtio::Findings::gather(*topology);
         ASSERT_TRUE(findings);
         EXPECT_EQ(findings->begin()->verdict, Verdict::unstated) << hcall::name(status);
+        EXPECT_STREQ(findings->begin()->reason, "the hypervisor refuses");
         release(*findings, *topology);
     }
 }
@@ -259,8 +260,21 @@ TEST_F(Virtio, LegacyIsFixed) {
     EXPECT_EQ(finding.device->transport.kind(), virtio::Transport::Kind::legacy);
     EXPECT_EQ(finding.verdict, Verdict::fixed);
     EXPECT_EQ(finding.device->features.low, 0x31000000u);
-    EXPECT_EQ(device.breaches, 0u);
     EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(Virtio, LegacyWhoseRegistersCannotBeReachedIsNotBelieved) {
+    host.bus.add<FakeLegacyVirtio>(0, 0, uint16_t{4}, 0x31000000u, uint16_t{0x1005});
+    machine().handlers[hcall::Number::logical_ci_load] = [](hcall::Registers&) {
+        return hcall::Status::parameter;
+    };
+    EXPECT_FALSE(only().device);
+    EXPECT_EQ(machine().console_count("device status reads as all ones"), 1u);
+}
+
+TEST_F(Virtio, BridgesAreNotVirtioWhateverTheirIds) {
+    host.bus.add<FakeBridge>(0, 0, virtio::vendor_id, uint16_t{0x1041});
+    EXPECT_FALSE(only().is_virtio);
 }
 
 TEST_F(Virtio, FeaturesBeyond64AreReadToo) {
@@ -289,17 +303,10 @@ TEST_F(Virtio, StaleStatusIsCleared) {
     auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
     device.status = 0x0F;
     EXPECT_EQ(only().verdict, Verdict::fixed);
-    EXPECT_EQ(device.breaches, 0u);
     EXPECT_EQ(device.status, 0);
 }
 
-//------------------------------------------------------------------------------ broken devices
-
-struct Breakage {
-    const char* name;
-    void (*make)(test::FakeBus& bus);
-    const char* says; ///< what the console line must name
-};
+//------------------------------------------------------------------------------ odd devices
 
 /// A device whose capabilities the case adds itself.
 FakeVirtio& bare(test::FakeBus& bus) {
@@ -308,156 +315,6 @@ FakeVirtio& bare(test::FakeBus& bus) {
     device.add_bar(4, FakeBar::memory64_prefetchable, 0x4000);
     return device;
 }
-
-const Breakage breakages[] = {
-    {"AllOnes",
-     [](test::FakeBus& bus) { bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1).dead = true; },
-     "all ones"},
-    {"LegacyAllOnes",
-     [](test::FakeBus& bus) { bus.add<FakeLegacyVirtio>(0, 0, uint16_t{1}, 0u).dead = true; },
-     "all ones"},
-    {"NeverLeavesReset",
-     [](test::FakeBus& bus) {
-         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1).never_resets = true;
-     },
-     "does not become 0"},
-    {"FeaturesAllOnes",
-     [](test::FakeBus& bus) { bus.add<FakeVirtio>(0, 0, uint16_t{1}, ~uint64_t{0}); }, "all ones"},
-    {"NoVersion1",
-     [](test::FakeBus& bus) { bus.add<FakeVirtio>(0, 0, uint16_t{1}, uint64_t{0x20}); },
-     "VIRTIO_F_VERSION_1"},
-    {"NoCapabilities", [](test::FakeBus& bus) { bare(bus); }, "common configuration"},
-    {"NoCommon",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "common configuration is missing"},
-    {"NoNotification",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 0, 0x1000);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "notification is missing"},
-    {"NoIsr",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 0, 0x1000);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-     },
-     "ISR status is missing"},
-    {"CommonPastTheBar",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 0x3FFC, 0x1000);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "outside BAR 4"},
-    {"OffsetWraps",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 0xFFFFFFC0, 0x80);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "outside BAR 4"},
-    {"LengthHuge",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 0, 0xFFFFFFFF);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "outside BAR 4"},
-    {"LengthShort",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 0, 55);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "has 55 bytes, needs 56"},
-    {"Unaligned",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 4, 2, 0x1000);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "not aligned"},
-    {"BarThatIsNotThere",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 2, 0, 0x1000);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "BAR that does not exist"},
-    {"ReservedBarOnly",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         device.add_virtio_capability(1, 6, 0, 0x1000);
-         device.add_virtio_capability(2, 4, 0x3000, 0x1000, 4);
-         device.add_virtio_capability(3, 4, 0x1000, 0x1000);
-     },
-     "common configuration is missing"},
-    {"CapabilityLoop",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         const uint8_t at = device.add_virtio_capability(1, 4, 0, 0x1000);
-         device.config[at + 1u] = at;
-     },
-     "capabilit"},
-    {"CapabilityPointerLow",
-     [](test::FakeBus& bus) {
-         auto& device = bare(bus);
-         const uint8_t at = device.add_virtio_capability(1, 4, 0, 0x1000);
-         device.config[at + 1u] = 0x10;
-     },
-     "capabilit"},
-    {"LegacyWithoutItsBar",
-     [](test::FakeBus& bus) {
-         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1000});
-     },
-     "legacy I/O BAR"},
-    {"LegacyBarInMemory",
-     [](test::FakeBus& bus) {
-         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1000})
-             .add_bar(0, FakeBar::memory32, 0x1000);
-     },
-     "legacy I/O BAR"},
-    {"LegacyBarTooSmall",
-     [](test::FakeBus& bus) {
-         bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1000})
-             .add_bar(0, FakeBar::io, 16);
-     },
-     "legacy I/O BAR"},
-};
-
-class Broken : public Virtio, public testing::WithParamInterface<Breakage> {};
-
-TEST_P(Broken, GetsNoPropertyAndOneLine) {
-    make_capable();
-    log::set_level(log::Level::quiet);
-    GetParam().make(host.bus);
-    const auto& finding = only();
-    log::set_level(log::Level::normal);
-    EXPECT_TRUE(finding.is_virtio);
-    EXPECT_FALSE(finding.device);
-    EXPECT_EQ(finding.verdict, Verdict::unstated);
-    EXPECT_EQ(queries_, 0u) << "a broken device is not even asked about";
-    EXPECT_NE(machine().console.find(GetParam().says), std::string::npos) << machine().console;
-    EXPECT_EQ(machine().console_count("nothing is claimed about its DMA"), 1u) << machine().console;
-    ASSERT_TRUE(findings_.describe(tree_));
-    EXPECT_FALSE(tree_.has(*finding.function->node, "qemu,dma-bypass"));
-    EXPECT_FALSE(tree_.has(*finding.function->node, "spillway,virtio-device"));
-}
-
-INSTANTIATE_TEST_SUITE_P(Virtio, Broken, testing::ValuesIn(breakages),
-                         [](const auto& breakage) { return std::string{breakage.param.name}; });
 
 TEST_F(Virtio, ReservedStructureTypesAndBarsArePassedOver) {
     auto& device = bare(host.bus);
@@ -488,6 +345,20 @@ TEST_F(Virtio, SilentDevicesShareOneBudget) {
     EXPECT_EQ(machine().console_count("does not become 0"), 16u);
 }
 
+TEST_F(Virtio, SlowDevicesTakeFromTheBudgetToo) {
+    test::FakeClock::step = 512'000; // a look takes a millisecond
+    for (unsigned slot = 0; slot < 16; ++slot) {
+        host.bus.add<FakeVirtio>(slot, 0, uint16_t{1}, version_1).slow_resets = 400;
+    }
+    const uint64_t start = test::FakeClock::now;
+    const auto& findings = gather();
+    const uint64_t spent = test::FakeClock::now - start;
+    test::FakeClock::step = 512;
+    EXPECT_LT(spent, 3 * clock::frequency());
+    EXPECT_EQ(findings.begin()[0].verdict, Verdict::fixed);
+    EXPECT_EQ(findings.begin()[15].verdict, Verdict::unstated);
+}
+
 TEST_F(Virtio, AGoodDeviceAfterSilentOnesIsRecognised) {
     test::FakeClock::step = 512'000;
     for (unsigned slot = 0; slot < 4; ++slot) {
@@ -513,16 +384,31 @@ TEST_F(Virtio, RegistersAreReachedWithoutDecoding) {
     EXPECT_EQ(only().verdict, Verdict::fixed);
     EXPECT_EQ(device.get16(0x04), 0);
     EXPECT_EQ(machine().call_count(hcall::Number::logical_ci_load), 0u);
-    EXPECT_EQ(device.breaches, 0u);
 }
 
 TEST_F(Virtio, RegistersAreReachedInTheBarWhereThereIsNoOtherWay) {
     auto& device = without_access(host.bus);
     EXPECT_EQ(only().verdict, Verdict::fixed);
     EXPECT_EQ(device.get16(0x04), pci::command_memory);
-    EXPECT_EQ(device.breaches, 0u);
     findings_.quiesce();
     EXPECT_EQ(device.status, 0);
+}
+
+TEST_F(Virtio, BridgesOnTheWayToABarPassItOn) {
+    auto& outer = host.bus.add<FakeBridge>(0, 0);
+    auto& inner = outer.bus.add<FakeBridge>(1, 0);
+    inner.bus.add<FakeLegacyVirtio>(1, 0, uint16_t{4}, 0x31000000u, uint16_t{0x1005});
+    without_access(inner.bus);
+    const auto& findings = gather();
+    ASSERT_EQ(findings.end() - findings.begin(), 4);
+    for (const virtio::Finding* finding = findings.begin() + 2; finding != findings.end();
+         ++finding) {
+        ASSERT_TRUE(finding->device) << machine().console;
+        const bool legacy = finding->device->transport.kind() == virtio::Transport::Kind::legacy;
+        EXPECT_EQ(finding->device->features.low, legacy ? 0x31000000u : version_1);
+    }
+    for (const FakeFunction* bridge : {&outer, &inner})
+        EXPECT_EQ(bridge->get16(0x04), pci::command_io | pci::command_memory);
 }
 
 TEST_F(Virtio, ABarWithoutAddressDoesNotMatterToTheAccessCapability) {
@@ -594,6 +480,14 @@ TEST_F(Virtio, QuiesceResetsDevicesAndClosesWindows) {
     EXPECT_EQ(device.status, 0);
 }
 
+TEST_F(Virtio, QuiesceClosesNoWindowThatCannotBeOpen) {
+    make_capable();
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    gather();
+    findings_.quiesce();
+    EXPECT_EQ(machine().call_count(hcall::Number::pci_dma_bypass), 0u);
+}
+
 TEST_F(Virtio, QuiesceNamesAWindowThatStaysOpen) {
     host.bus.add<FakeVirtio>(5, 0, uint16_t{1}, version_1 | access_platform);
     machine().handlers[hcall::Number::pci_dma_bypass] = [](hcall::Registers& registers) {
@@ -605,6 +499,22 @@ TEST_F(Virtio, QuiesceNamesAWindowThatStaysOpen) {
     findings_.quiesce();
     EXPECT_NE(machine().console.find("00:05.0"), std::string::npos) << machine().console;
     EXPECT_NE(machine().console.find("H_STATE"), std::string::npos);
+}
+
+TEST_F(Virtio, FindingsNeedMemory) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    gather();
+    fdt::test::Heap heap;
+    heap.fail_from(0);
+    const auto again = virtio::Findings::gather(topology_);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, ErrorCode::out_of_memory);
+}
+
+TEST_F(Virtio, NoFunctionsNeedNoMemory) {
+    fdt::test::Heap heap;
+    heap.fail_from(0);
+    EXPECT_TRUE(virtio::Findings::gather({}));
 }
 
 TEST_F(Virtio, NoFunctionsNoFindings) {
