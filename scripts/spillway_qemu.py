@@ -78,6 +78,12 @@ def initrd_with(initrd, files, output):
         file.write(first.read() + gzip.compress(archive, mtime=0))
 
 
+def qemu_version(qemu):
+    """As in "QEMU 7.2.22"."""
+    output = subprocess.run([qemu, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return "QEMU " + re.search(r"version (\S+)", output)[1]
+
+
 class Machine:
     """One QEMU. `arguments` are QEMU's own; `do` are the words for the guest's init; `append` are
     further words for the kernel; `machine` are further options of -M. Without `firmware` QEMU uses
@@ -219,6 +225,11 @@ class Machine:
                                + ("QEMU ended" if self._ended else f"{self.timeout} s are over"))
                 self._news.wait(left)
             return match
+
+    @property
+    def ended(self):
+        """Whether QEMU has ended and all is read that its guest has said."""
+        return self._ended
 
     def wait_for_end(self):
         """Waits until QEMU ends (the guest powered off, or with -no-reboot rebooted); returns its exit

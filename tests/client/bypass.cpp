@@ -2,64 +2,30 @@
 // Makes the DMA bypass hypercall with every argument that the contract (docs/dma-bypass.md, section
 // 2) tells apart, prints one line for each, and powers off. The call takes 64-bit registers: a
 // 32-bit program has nothing to print.
-#include "tests/client/client.h"
+#include "tests/client/hypervisor.h"
 
 using namespace client;
-using spillway::Big64;
 
 namespace {
 
-constexpr uint64_t rtas_number = 0xF000;
 constexpr uint64_t bypass_number = 0xF006;
 enum Action : uint64_t { off, on, query };
 
 constexpr Cell command_offset = 4;
 constexpr Cell bus_master = 1 << 2;
 
-struct Registers {
-    uint64_t r3, r4, r5, r6;
-};
-
-/// Leaves in r3 to r6 what the hypervisor did. A template, so that a 32-bit program never compiles
-/// it.
-template<size_t pointer_size = sizeof(void*)> void hypercall(Registers& registers) {
-    if constexpr (pointer_size == 8)
-        asm volatile("ld 3, 0(%0)\n\tld 4, 8(%0)\n\tld 5, 16(%0)\n\tld 6, 24(%0)\n\tsc 1\n\t"
-                     "std 3, 0(%0)\n\tstd 4, 8(%0)\n\tstd 5, 16(%0)\n\tstd 6, 24(%0)"
-                     :
-                     : "b"(&registers)
-                     : "r0", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr",
-                       "ctr", "xer", "cr0", "cr1", "cr5", "cr6", "cr7", "memory");
-}
-
 struct Function {
     uint64_t buid;
     Cell where; ///< first cell of `reg`: bus << 16 | devfn << 8
 };
 
-/// Calls a service of RTAS by the hypercall behind it; returns its last result.
-template<typename... Cells> Cell rtas(const char* service, Cell returns, Cells... arguments) {
-    struct {
-        Big32 token, arguments, returns;
-        Big32 cells[8];
-    } block;
-    block.token = get_cell(find("/rtas"), service);
-    block.arguments = sizeof...(arguments);
-    block.returns = returns;
-    Cell index = 0;
-    ((block.cells[index++] = static_cast<Cell>(arguments)), ...);
-    Registers registers{rtas_number, address(&block), 0, 0};
-    hypercall(registers);
-    return block.cells[index + returns - 1];
-}
-
 void set_bus_master(const Function& function, bool set) {
     const Cell high = static_cast<Cell>(function.buid >> 32),
                low = static_cast<Cell>(function.buid);
     const Cell place = function.where | command_offset;
-    const Cell command = rtas("ibm,read-pci-config", 2, place, high, low, 2);
+    const Cell command = rtas(rtas_token("ibm,read-pci-config"), 2, place, high, low, 2);
     const Cell wanted = set ? command | bus_master : command & ~bus_master;
-    rtas("ibm,write-pci-config", 1, place, high, low, 2, wanted);
+    rtas(rtas_token("ibm,write-pci-config"), 1, place, high, low, 2, wanted);
 }
 
 /// Makes the call and prints what it did; "-" for registers that it left alone. Whether it

@@ -42,6 +42,14 @@ inline Cell length(const char* text) {
     return count;
 }
 
+inline bool equal(const char* a, const char* b) {
+    while (*a != '\0' && *a == *b) {
+        ++a;
+        ++b;
+    }
+    return *a == *b;
+}
+
 inline Cell find(const char* path) {
     return call("finddevice", address(path));
 }

@@ -63,14 +63,6 @@ void make_bad_calls(Console& console) {
     print(console, "@bad instance ", call("write", 0x12345678, address("x"), 1));
 }
 
-bool equal(const char* a, const char* b) {
-    while (*a != '\0' && *a == *b) {
-        ++a;
-        ++b;
-    }
-    return *a == *b;
-}
-
 /// True: main returns to the firmware.
 bool act(Console& console, const char* word) {
     if (equal(word, "busy")) busy(console);

@@ -14,3 +14,17 @@ void* memcpy(void* to, const void* from, size_t size) {
     while (size-- > 0) *byte++ = *source++;
     return to;
 }
+
+void* memmove(void* to, const void* from, size_t size) {
+    char* byte = to;
+    const char* source = from;
+    if (byte <= source) return memcpy(to, from, size);
+    while (size-- > 0) byte[size] = source[size];
+    return to;
+}
+
+int memcmp(const void* one, const void* two, size_t size) {
+    const unsigned char *a = one, *b = two;
+    while (size > 0 && *a == *b) ++a, ++b, --size;
+    return size == 0 ? 0 : *a - *b;
+}

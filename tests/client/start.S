@@ -34,8 +34,10 @@ call_firmware:
     addi    %r10, %r10, 1f@l
     mtlr    %r10
     mfmsr   %r31
-    li      %r11, 1
+    li      %r11, 3                     /* LE; and RI, as SRR0 and SRR1 are live: on the way back too */
     andc    %r11, %r31, %r11
+    li      %r12, 0
+    mtmsrd  %r12, 1
     mtsrr0  %r9
     mtsrr1  %r11
     rfid
@@ -59,9 +61,20 @@ call_firmware:
     bctr                                /* returns to our caller */
 #endif
 
+/* int call_firmware_at(uint32_t upper, void *argument_array): with an upper half of the address. */
+    .globl  call_firmware_at
+call_firmware_at:
+    .machine push
+    .machine power8
+    rldimi  %r4, %r3, 32, 0
+    mr      %r3, %r4
+    .machine pop
+    b       call_firmware
+
     .data
     .balign 8
-client_entry:
+    .globl  client_entry
+client_entry:                           /* r5 as the firmware passed it */
     .long   0
     .globl  entry_registers
 entry_registers:                        /* r3, r4, MSR (low halves) as the firmware passed them */
