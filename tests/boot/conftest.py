@@ -20,15 +20,23 @@ def pytest_addoption(parser):
     parser.addoption("--qemu", default="qemu-system-ppc64", help="QEMU to run")
     parser.addoption("--capable", action="store_true",
                      help="only what needs a QEMU with the DMA bypass (scripts/qemu)")
+    parser.addoption("--watch", metavar="FOLDER",
+                     help="note there what the firmware executes, and where it stores (make coverage-target)")
     parser.addoption("--slow", action="store_true", help="also what takes minutes by itself")
 
 
 def pytest_configure(config):
-    """Finds everything once; the workers of xdist inherit it."""
     config.addinivalue_line("markers", "capable: needs a QEMU with the DMA bypass; only with --capable")
     config.addinivalue_line("markers", "slow: takes minutes by itself; only with --slow")
-    if "SPILLWAY_TEST_FIRMWARE" in os.environ:
-        return
+    if "SPILLWAY_TEST_FIRMWARE" not in os.environ:
+        find_everything(config)
+    if folder := config.getoption("--watch"):
+        import watch
+        sq.Machine = watch.watched(sq.Machine, folder)
+
+
+def find_everything(config):
+    """Once; the workers of xdist inherit it."""
     firmware, qemu = (config.getoption(name) for name in ("--firmware", "--qemu"))
     if not os.path.exists(firmware):
         raise pytest.UsageError(f"no firmware at {firmware}: build it first (make)")

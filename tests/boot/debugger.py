@@ -65,22 +65,33 @@ class Debugger:
         answer = self.command(text)
         assert answer == "OK", f"{text}: {answer!r}"
 
+    PIECE = 1024  # bytes that go into one of QEMU's packets
+
     def read(self, address, size):
-        return bytes.fromhex(self.command(f"m{address:x},{size:x}"))
+        return b"".join(bytes.fromhex(self.command(f"m{address + at:x},{min(self.PIECE, size - at):x}"))
+                        for at in range(0, size, self.PIECE))
 
     def write(self, address, data):
-        self._done(f"M{address:x},{len(data):x}:{data.hex()}")
+        for at in range(0, len(data), self.PIECE):
+            piece = data[at:at + self.PIECE]
+            self._done(f"M{address + at:x},{len(piece):x}:{piece.hex()}")
 
     def _order(self):
         """Registers come in the order that the processor has data in; MSR tells which."""
         raw = bytes.fromhex(self.command("p41"))
         return "little" if raw[0] & 1 and raw[7] != 1 else "big"
 
+    def _register(self, name, order):
+        return int.from_bytes(bytes.fromhex(self.command(f"p{self.NUMBERS[name]:x}")), order)
+
+    def register(self, name):
+        """One of them: much faster."""
+        return self._register(name, self._order())
+
     @property
     def registers(self):
         order = self._order()
-        return {name: int.from_bytes(bytes.fromhex(self.command(f"p{number:x}")), order)
-                for name, number in self.NUMBERS.items()}
+        return {name: self._register(name, order) for name in self.NUMBERS}
 
     def set_register(self, name, value):
         self._done(f"P{self.NUMBERS[name]:x}={value.to_bytes(8, self._order()).hex()}")
@@ -90,6 +101,19 @@ class Debugger:
 
     def clear_breakpoint(self, address):
         self._done(f"z0,{address:x},4")
+
+    def step(self):
+        """One instruction, even if there is a breakpoint on it (go() would not leave it)."""
+        self._send("s")
+        self.wait_for_stop()
+
+    @contextlib.contextmanager
+    def breakpoints(self, *addresses):
+        for address in addresses:
+            self.set_breakpoint(address)
+        yield
+        for address in addresses:
+            self.clear_breakpoint(address)
 
     def go(self):
         """Lets the processor run."""
@@ -104,7 +128,12 @@ class Debugger:
         """Until the processor stands at a breakpoint; returns where."""
         answer = self._receive()
         assert answer.startswith("T05"), f"the processor did not stop at a breakpoint: {answer!r}"
-        return self.registers["pc"]
+        return self.register("pc")
+
+    def wait_for_stop(self):
+        """Until the processor stands, for whatever reason."""
+        answer = self._receive()
+        assert answer.startswith("T"), f"the processor did not stop: {answer!r}"
 
     def detach(self):
         """Removes all breakpoints and lets the processor run."""

@@ -172,6 +172,15 @@ def test_legacy_without_io():
                      re.MULTILINE)
 
 
+def test_legacy_behind_bridges():
+    """Its registers are in a BAR, which the bridges on the way have to pass on."""
+    machine = boot("virtio-rng-pci,disable-modern=on", "pci-bridge,id=one", "pci-bridge,id=two,bus=one,addr=1",
+                   "virtio-rng-pci,disable-modern=on,bus=two,addr=1", client="list-big_32")
+    first, second = lines(machine, "device", id="1af4:1005")
+    assert int(first["features"], 16) != 0
+    assert first["features"] == second["features"]
+
+
 def test_a_malformed_bar_is_left_alone():
     """QEMU's pvpanic-pci has a BAR of 2 bytes, which PCI does not know."""
     boot("pvpanic-pci", "virtio-rng-pci", client="list-big_32",

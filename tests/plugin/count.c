@@ -11,41 +11,7 @@
 //   calls N       instructions after that: client calls
 //   written N     bytes of memory written, in lines of 64 bytes, each counted once
 //   block A N B C a block of N instructions at A was executed B times before and C times after
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-// Debian packages no header for the API, so what is used of it is declared here.
-typedef uint64_t qemu_plugin_id_t;
-typedef uint32_t qemu_plugin_meminfo_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum { QEMU_PLUGIN_INLINE_ADD_U64 };
-enum { QEMU_PLUGIN_CB_NO_REGS };
-enum { QEMU_PLUGIN_MEM_W = 2 };
-typedef void (*qemu_plugin_memory_callback)(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
-                                            void* data);
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-                                           void (*callback)(qemu_plugin_id_t, struct qemu_plugin_tb*));
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*callback)(qemu_plugin_id_t, void*),
-                                    void* data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb* block);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb* block);
-struct qemu_plugin_insn* qemu_plugin_tb_get_insn(const struct qemu_plugin_tb* block, size_t index);
-const void* qemu_plugin_insn_data(const struct qemu_plugin_insn* instruction);
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb* block, int operation, void* counter,
-                                              uint64_t number);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb* block,
-                                          void (*callback)(unsigned cpu, void* data), int registers,
-                                          void* data);
-int qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn* instruction,
-                                      qemu_plugin_memory_callback callback, int registers, int accesses,
-                                      void* data);
-
-int qemu_plugin_version = 1;
+#include "plugin.h"
 
 enum { line = 64 };
 static const uint64_t most_memory = 1ull << 36;
@@ -55,9 +21,8 @@ struct block {
     uint64_t address, instructions, count, count_at_entry;
 };
 
-static const unsigned char* image;
 static const uint64_t kernel = 0x400000;
-static uint64_t image_size, lines_written;
+static uint64_t lines_written;
 static const char* out;
 static struct block* blocks;
 static uint8_t* written; // a bit a line
@@ -77,14 +42,6 @@ static void program_entered(unsigned cpu, void* data) {
     if (entered) return;
     entered = 1;
     for (struct block* block = blocks; block; block = block->next) block->count_at_entry = block->count;
-}
-
-static int is_firmware(const struct qemu_plugin_tb* tb, uint64_t address, size_t size) {
-    if (address > image_size || size * 4 > image_size - address) return 0;
-    for (size_t i = 0; i < size; ++i) {
-        if (memcmp(qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), image + address + 4 * i, 4)) return 0;
-    }
-    return 1;
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
@@ -122,18 +79,6 @@ static void ended(qemu_plugin_id_t id, void* data) {
                 block->count - block->count_at_entry);
     }
     fclose(file);
-}
-
-static int read_image(const char* path) {
-    FILE* file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END)) return 0;
-    image_size = (uint64_t)ftell(file);
-    rewind(file);
-    unsigned char* bytes = malloc(image_size);
-    const int whole = bytes && fread(bytes, 1, image_size, file) == image_size;
-    fclose(file);
-    image = bytes;
-    return whole;
 }
 
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int count, char** arguments) {

@@ -37,7 +37,7 @@ int main(int count, char **words)
         return 1;
     }
     // Twice, so that a block can be compared from any place of the pattern on.
-    static unsigned char pattern[2 * block], buffer[block];
+    static unsigned char pattern[2 * block];
     for (int i = 0; i < 2 * block; ++i)
         pattern[i] = (unsigned char)(i % block * 7 + (i % block >> 8));
 
@@ -64,6 +64,7 @@ int main(int count, char **words)
             return 1;
         }
     } else {
+        static unsigned char buffer[block];
         ssize_t received;
         while ((received = recv(connection, buffer, block, 0)) > 0) {
             if (memcmp(buffer, pattern + bytes % block, (size_t)received)) {
