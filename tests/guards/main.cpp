@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The host tests with every check of the firmware switchable (scripts/guards). With
 // SPILLWAY_GUARDS_HELD=FILE it writes a line for each test: its name, and the checks that held in
-// it.
+// it. A test that does not end is stopped by a signal.
 #include "tests/guards/guard.h"
 
 #include <gtest/gtest.h>
@@ -9,11 +9,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <set>
+#include <sys/time.h>
 
 namespace spillway::test {
 namespace {
 
 std::set<unsigned> held;
+
+/// Each test may use the processor for so long, ten times what the slowest takes.
+class Limit final : public testing::EmptyTestEventListener {
+    void OnTestStart(const testing::TestInfo&) override {
+        const itimerval seconds{{}, {20, 0}};
+        setitimer(ITIMER_PROF, &seconds, nullptr);
+    }
+};
 
 class Recorder final : public testing::EmptyTestEventListener {
 public:
@@ -48,8 +57,10 @@ void guard_held(unsigned number) {
 
 int main(int count, char** arguments) {
     testing::InitGoogleTest(&count, arguments);
+    testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
+    listeners.Append(new spillway::test::Limit);
     if (const char* path = std::getenv("SPILLWAY_GUARDS_HELD")) {
-        testing::UnitTest::GetInstance()->listeners().Append(new spillway::test::Recorder(path));
+        listeners.Append(new spillway::test::Recorder(path));
     }
     return RUN_ALL_TESTS();
 }
