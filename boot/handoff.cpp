@@ -2,11 +2,11 @@
 #include "boot/handoff.h"
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "boot/emulator.h"
 #include "boot/stop.h"
 #include "fdt/blob.h"
-#include "fdt/heap.h"
 #include "hcall/device_tree.h"
 #include "pci/bus_master.h"
 
@@ -17,8 +17,8 @@ namespace {
 class Buffer {
 public:
     explicit Buffer(size_t size)
-        : bytes_(static_cast<std::byte*>(fdt::take_from_heap(size))) {}
-    ~Buffer() { fdt::give_to_heap(bytes_); }
+        : bytes_(static_cast<std::byte*>(take_from_heap(size))) {}
+    ~Buffer() { give_to_heap(bytes_); }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
 

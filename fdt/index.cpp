@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "fdt/index.h"
 
-#include "fdt/heap.h"
+#include "base/heap.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "fdt/tree.h"
 
+#include "base/heap.h"
 #include "fdt/failure.h"
-#include "fdt/heap.h"
 #include "fdt/tree_state.h"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "of/client.h"
 
+#include "base/heap.h"
 #include "fdt/cells.h"
-#include "fdt/heap.h"
 
 #include <algorithm>
 #include <bit>
@@ -44,7 +44,7 @@ Result<void> Client::set_available(fdt::Node& node) {
     const PhysicalRange whole = low_memory(tree_, node);
     size_t room = 1; // the allocation itself may split a stretch
     memory_.for_each_free([&](PhysicalRange) { ++room; });
-    auto* entries = static_cast<Entry*>(fdt::take_from_heap(room * sizeof(Entry)));
+    auto* entries = static_cast<Entry*>(take_from_heap(room * sizeof(Entry)));
     if (entries == nullptr) {
         return fail(ErrorCode::out_of_memory, "%s: no memory for \"available\"", low_memory_path);
     }
@@ -58,7 +58,7 @@ Result<void> Client::set_available(fdt::Node& node) {
     });
     const auto set = tree_.set(node, "available", std::as_bytes(std::span{entries, count}),
                                fdt::Origin::firmware);
-    fdt::give_to_heap(entries);
+    give_to_heap(entries);
     if (!set) return error_of(set);
     available_at_revision_ = revision;
     return {};

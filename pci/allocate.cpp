@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "pci/allocate.h"
 
+#include "base/heap.h"
 #include "base/log.h"
-#include "fdt/heap.h"
 
 #include <algorithm>
 #include <bit>
@@ -397,9 +397,8 @@ void allocate(Topology& topology) {
         for (const Bar& bar : at->bars)
             most_requests += bar.size != 0;
     }
-    auto* buses = static_cast<Bus*>(fdt::take_from_heap(bus_count * sizeof(Bus)));
-    auto* requests =
-        static_cast<Request*>(fdt::take_from_heap((most_requests + 1) * sizeof(Request)));
+    auto* buses = static_cast<Bus*>(take_from_heap(bus_count * sizeof(Bus)));
+    auto* requests = static_cast<Request*>(take_from_heap((most_requests + 1) * sizeof(Request)));
     if (buses == nullptr || requests == nullptr) {
         log::error("pci: no memory to give out addresses: no device can be used");
     } else {
@@ -410,8 +409,8 @@ void allocate(Topology& topology) {
             Layout{*at->host, at, buses, requests}.run();
         }
     }
-    fdt::give_to_heap(requests);
-    fdt::give_to_heap(buses);
+    give_to_heap(requests);
+    give_to_heap(buses);
     for (Function* at = topology.functions; at != nullptr; at = at->next) {
         program(topology.config(*at), *at);
     }

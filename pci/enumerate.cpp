@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "pci/enumerate.h"
 
+#include "base/heap.h"
 #include "base/log.h"
-#include "fdt/heap.h"
 #include "pci/bars.h"
 #include "pci/bus_master.h"
 #include "pci/host_bridge.h"
@@ -22,7 +22,7 @@ constexpr uint32_t multi_function_bit = 0x80;
 
 /// A plain object on the heap, for ever; nullptr when there is no memory.
 template<typename Type, typename... Arguments> Type* make(const Arguments&... arguments) {
-    void* memory = fdt::take_from_heap(sizeof(Type));
+    void* memory = take_from_heap(sizeof(Type));
     return memory == nullptr ? nullptr : new (memory) Type{arguments...};
 }
 
@@ -148,7 +148,7 @@ private:
         const auto found = node == nullptr ? adopt(parent, *function) : renumber(*node, *function);
         if (!found) {
             log::warning("pci %s: %s: left out", name(*function).text, found.error().message);
-            fdt::give_to_heap(function);
+            give_to_heap(function);
             return nullptr;
         }
         function->node = *found;
@@ -297,7 +297,7 @@ Result<Topology> enumerate(fdt::Tree& tree, const hcall::Rtas& rtas) {
             tail = at;
         }
     }
-    fdt::give_to_heap(scratch);
+    give_to_heap(scratch);
     return topology;
 }
 

@@ -84,6 +84,17 @@ def qemu_version(qemu):
     return "QEMU " + re.search(r"version (\S+)", output)[1]
 
 
+def build_plugin(name, folder):
+    """Compiles tests/plugin/NAME.c, unless the folder has it; returns the file."""
+    path = os.path.join(folder, name + ".so")
+    if not os.path.exists(path):
+        source = os.path.join(os.path.dirname(SCRIPTS), "tests", "plugin", name + ".c")
+        new = f"{path}.{os.getpid()}"
+        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", new, source], check=True)
+        os.rename(new, path)  # others may look for it meanwhile
+    return path
+
+
 class Machine:
     """One QEMU. `arguments` are QEMU's own; `do` are the words for the guest's init; `append` are
     further words for the kernel; `machine` are further options of -M. Without `firmware` QEMU uses

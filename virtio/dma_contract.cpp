@@ -2,8 +2,8 @@
 #include "virtio/dma_contract.h"
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/log.h"
-#include "fdt/heap.h"
 #include "hcall/dma_bypass.h"
 
 #include <new>
@@ -93,7 +93,7 @@ Result<Findings> Findings::gather(const pci::Topology& topology) {
     Findings findings;
     if (topology.function_count == 0) return findings;
     findings.findings_ =
-        static_cast<Finding*>(fdt::take_from_heap(topology.function_count * sizeof(Finding)));
+        static_cast<Finding*>(take_from_heap(topology.function_count * sizeof(Finding)));
     if (findings.findings_ == nullptr) {
         return fail(ErrorCode::out_of_memory, "no memory for what was found of %zu PCI functions",
                     topology.function_count);

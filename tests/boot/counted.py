@@ -16,7 +16,6 @@ import os
 import random
 import re
 import struct
-import subprocess
 import tempfile
 
 import debugger
@@ -27,14 +26,6 @@ import support
 ARGUMENTS = ["-icount", "shift=8,sleep=off", "-seed", "1", "-action", "panic=pause,shutdown=pause"]
 WITHOUT_END = 40_000_000  # instructions, 10 s: an undisturbed boot has a tenth of that
 NEVER = 2**64 - 1
-
-
-def build_plugin(name, folder):
-    """Compiles tests/plugin/NAME.c; returns the file."""
-    path = os.path.join(folder, name + ".so")
-    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", path,
-                    os.path.join(support.ROOT, "tests", "plugin", name + ".c")], check=True)
-    return path
 
 
 class CountedMachine(contextlib.ExitStack):
@@ -62,7 +53,7 @@ class CountedMachine(contextlib.ExitStack):
             self._control = self.enter_context(contextlib.closing(mmap.mmap(file.fileno(), 16)))
         self._console_path = os.path.join(folder, "console")
         self.machine, self.debugger = self.enter_context(debugger.debugging(
-            self._client, [*ARGUMENTS, "-plugin", f"{build_plugin('stop', folder)},control={control}",
+            self._client, [*ARGUMENTS, "-plugin", f"{sq.build_plugin('stop', folder)},control={control}",
                            *support.device_arguments(self._devices)],
             serial=f"file:{self._console_path}", timeout=self._timeout, reboot=True, **self._options))
         self._console = self.enter_context(open(self._console_path, errors="replace", newline=""))

@@ -7,9 +7,9 @@ import collections
 import json
 import os
 import re
-import subprocess
 
 import pytest
+import spillway_qemu as sq
 from support import BIT_33, DEVICE_MIX, FIRMWARE, ROOT, running
 
 BUDGET = os.path.join(ROOT, "tests", "boot", "budget.json")
@@ -25,10 +25,7 @@ MACHINES = {
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plugin") / "count.so"
-    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", path,
-                    os.path.join(ROOT, "tests", "plugin", "count.c")], check=True)
-    return path
+    return sq.build_plugin("count", tmp_path_factory.mktemp("plugin"))
 
 
 def measure(name, plugin, folder):

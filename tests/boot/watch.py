@@ -7,8 +7,8 @@ import re
 import subprocess
 import tempfile
 
+import spillway_qemu as sq
 from debugger import ELF, TOOLS, symbols
-from support import ROOT
 
 # linker/layout.h: where interrupted contexts are saved, and what programs call.
 FRAMES = range(0x1800, 0x2000)
@@ -17,16 +17,6 @@ PROGRAM_STACK = 64 << 10  # boot/main.cpp
 INSTRUCTION = 4
 MEMORY = "watched"  # QEMU's name for the RAM, which the plugin finds by its kind
 SEEN, TEST = ".seen", ".test"  # ends of file names: what the plugin saw, and of what
-
-
-def build_plugin(folder):
-    path = os.path.join(folder, "watch.so")
-    if not os.path.exists(path):
-        temporary = f"{path}.{os.getpid()}"
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", temporary,
-                        os.path.join(ROOT, "tests", "plugin", "watch.c")], check=True)
-        os.rename(temporary, path)
-    return path
 
 
 def readelf(option, path):
@@ -76,7 +66,7 @@ def watched(machine_class, folder, own=None):
     """A class of machines that leave in `folder` what the plugin saw. `own`: what is taken for the
     firmware's memory."""
     numbers = itertools.count()
-    plugin = build_plugin(folder)
+    plugin = sq.build_plugin("watch", folder)
     own = own or own_memory()
 
     class Watched(machine_class):

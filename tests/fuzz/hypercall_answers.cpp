@@ -6,9 +6,6 @@
 #include "boot/machine.h"
 #include "hcall/console.h"
 #include "hcall/device_tree.h"
-#include "pci/allocate.h"
-#include "pci/describe.h"
-#include "pci/enumerate.h"
 #include "tests/fuzz/machines.h"
 #include "tests/fuzz/trees.h"
 #include "tests/host/fake_clock.h"
@@ -115,19 +112,13 @@ void run(Input input) {
     machine.start(blob);
 
     const hcall::Rtas rtas{boot::find_rtas_tokens(blob)};
-    auto topology = pci::enumerate(tree, rtas);
-    demand(topology.has_value(), "there is memory to probe");
-    pci::allocate(*topology);
-    const auto findings = virtio::Findings::gather(*topology);
-    demand(findings && findings->describe(tree) && pci::describe(*topology, tree), "described");
-    demand_laid_out(*topology);
-    demand_honest(*findings, *topology, tree);
+    const Probed probed{tree, rtas};
 
     MemoryMap memory;
     constexpr PhysicalRange ram{{0}, Machine::ram_size};
     demand(memory.add_ram(ram).has_value(), "there is RAM");
     boot::Profile profile;
-    boot::Handoff handoff{tree, memory, ram, *topology, *findings, blob, profile};
+    boot::Handoff handoff{tree, memory, ram, probed.topology, probed.findings, blob, profile};
     (void)handoff.client_architecture_support({0x5000});
     demand(memory.claims().empty(), "the memory of the answer is given back");
     std::array<char, 16> typed;
@@ -135,8 +126,6 @@ void run(Input input) {
     handoff.quiesce();
     machine.handlers.clear();
     demand_sound(tree);
-    free_findings(*findings);
-    test::free_topology(*topology);
 }
 
 } // namespace spillway::fuzz

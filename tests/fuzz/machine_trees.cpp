@@ -4,9 +4,6 @@
 #include "boot/machine.h"
 #include "boot/nvram.h"
 #include "of/client.h"
-#include "pci/allocate.h"
-#include "pci/describe.h"
-#include "pci/enumerate.h"
 #include "tests/fuzz/machines.h"
 #include "tests/fuzz/trees.h"
 #include "tests/host/fake_virtio.h"
@@ -33,13 +30,7 @@ void run(Input input) {
 
     const hcall::Rtas rtas{boot::find_rtas_tokens(*blob)};
     boot::format_blank_nvram(tree, rtas);
-    auto topology = pci::enumerate(tree, rtas);
-    demand(topology.has_value(), "there is memory to probe");
-    pci::allocate(*topology);
-    const auto findings = virtio::Findings::gather(*topology);
-    demand(findings && findings->describe(tree) && pci::describe(*topology, tree), "described");
-    demand_laid_out(*topology);
-    demand_honest(*findings, *topology, tree);
+    const Probed probed{tree, rtas};
 
     MemoryMap memory;
     demand(memory.add_ram({{0}, ram_size}).has_value(), "there is RAM");
@@ -48,8 +39,6 @@ void run(Input input) {
     of::Client client{tree, memory, console, platform};
     demand(client.prepare(fdt::blob_boot_cpu(*blob)).has_value(), "the client's tree is furnished");
     demand_round_trip(tree);
-    free_findings(*findings);
-    test::free_topology(*topology);
 }
 
 } // namespace spillway::fuzz

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "tests/fuzz/machines.h"
 
+#include "pci/allocate.h"
+#include "pci/describe.h"
+#include "pci/enumerate.h"
+
 #include <algorithm>
-#include <cstdlib>
 
 namespace spillway::fuzz {
 namespace {
@@ -144,14 +147,21 @@ void demand_honest(const virtio::Findings& findings, const pci::Topology& topolo
     demand(function == nullptr, "one finding a function");
 }
 
-void free_findings(const virtio::Findings& findings) {
-    std::free(const_cast<virtio::Finding*>(findings.begin()));
+Probed::Probed(fdt::Tree& tree, const hcall::Rtas& rtas) {
+    auto found = pci::enumerate(tree, rtas);
+    demand(found.has_value(), "there is memory to probe");
+    topology = *found;
+    pci::allocate(topology);
+    const auto gathered = virtio::Findings::gather(topology);
+    demand(gathered && gathered->describe(tree) && pci::describe(topology, tree), "described");
+    findings = *gathered;
+    demand_laid_out(topology);
+    demand_honest(findings, topology, tree);
 }
 
-std::byte* buffer_on_stack(uint32_t address) {
-    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-    const auto distance = static_cast<int32_t>(address - static_cast<uint32_t>(here));
-    return reinterpret_cast<std::byte*>(here + static_cast<uintptr_t>(intptr_t{distance}));
+Probed::~Probed() {
+    test::free_findings(findings);
+    test::free_topology(topology);
 }
 
 } // namespace spillway::fuzz

@@ -4,7 +4,7 @@
 
 #include "pci/topology.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/host/fake_hypervisor.h"
+#include "tests/host/pci_machine.h"
 #include "virtio/dma_contract.h"
 
 #include <vector>
@@ -34,10 +34,17 @@ void demand_bounded(const test::FakeHypervisor& machine, const pci::Topology& to
 void demand_honest(const virtio::Findings& findings, const pci::Topology& topology,
                    const fdt::Tree& tree);
 
-/// What virtio::Findings owns, given back; the firmware never does.
-void free_findings(const virtio::Findings& findings);
+/// A machine as the firmware finds and describes it, with all that must hold of that. It owns what
+/// the firmware keeps for ever.
+class Probed {
+public:
+    Probed(fdt::Tree& tree, const hcall::Rtas& rtas);
+    ~Probed();
+    Probed(const Probed&) = delete;
+    Probed& operator=(const Probed&) = delete;
 
-/// A buffer that an RTAS call names by 32 bits, although it lies on the host's stack.
-std::byte* buffer_on_stack(uint32_t address);
+    pci::Topology topology;
+    virtio::Findings findings;
+};
 
 } // namespace spillway::fuzz

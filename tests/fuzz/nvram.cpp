@@ -23,7 +23,7 @@ struct Device {
                              std::span<uint32_t> returns) {
         demand(arguments.size() == 3 && returns.size() == 1, "the service's form");
         demand(arguments[2] == 16 && uint64_t{arguments[0]} + 16 <= size, "inside the memory");
-        std::byte* const buffer = buffer_on_stack(arguments[1]);
+        std::byte* const buffer = test::FakeHypervisor::object_on_stack(arguments[1]);
         if (is_store) {
             store(arguments[0], buffer);
         } else {

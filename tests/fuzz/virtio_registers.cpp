@@ -129,7 +129,7 @@ void run(Input input) {
         if (legacy != nullptr) demand_as_said(*legacy, finding, patches.empty());
     }
     demand_sound(*pci.tree);
-    free_findings(*findings);
+    test::free_findings(*findings);
 }
 
 } // namespace spillway::fuzz

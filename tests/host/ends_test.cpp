@@ -97,7 +97,7 @@ TEST_F(EndsTest, TheTerminalGivesWhatWasTypedInPieces) {
 class ReportTest : public EndsTest {
 protected:
     ~ReportTest() override {
-        std::free(const_cast<virtio::Finding*>(findings.begin()));
+        test::free_findings(findings);
         test::free_topology(topology);
     }
     void print() {

@@ -483,7 +483,8 @@ PhysicalAddress FakeHypervisor::physical(const void* pointer) const {
 
 std::byte* FakeHypervisor::object_on_stack(uint32_t low_half) {
     const auto here = reinterpret_cast<uintptr_t>(&low_half);
-    return reinterpret_cast<std::byte*>((here & ~uintptr_t{UINT32_MAX}) | low_half);
+    const auto distance = static_cast<int32_t>(low_half - static_cast<uint32_t>(here));
+    return reinterpret_cast<std::byte*>(here + static_cast<uintptr_t>(intptr_t{distance}));
 }
 
 size_t FakeHypervisor::console_count(std::string_view text) const {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "tests/host/fdt_support.h"
 
-#include "fdt/heap.h"
+#include "base/heap.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 
-namespace spillway::fdt {
+namespace spillway {
 
 namespace {
 
@@ -16,7 +16,7 @@ struct {
     size_t outstanding = 0;
     size_t allocations = 0;
     size_t failures = 0;
-    size_t first_to_fail = test::Heap::never;
+    size_t first_to_fail = fdt::test::Heap::never;
     size_t more_to_fail = 0;
 } heap;
 
@@ -37,7 +37,9 @@ void give_to_heap(void* memory) {
     std::free(memory);
 }
 
-namespace test {
+} // namespace spillway
+
+namespace spillway::fdt::test {
 
 Heap::Heap() {
     fail_never();
@@ -249,6 +251,4 @@ std::string unsoundness(const Tree& tree) {
     return "";
 }
 
-} // namespace test
-
-} // namespace spillway::fdt
+} // namespace spillway::fdt::test

@@ -52,7 +52,7 @@ protected:
     std::vector<std::byte> told_; ///< the tree that the hypervisor was told last
 
     ~HandoffTest() override {
-        std::free(const_cast<virtio::Finding*>(findings_.begin()));
+        test::free_findings(findings_);
         test::free_topology(topology_);
     }
 

@@ -33,7 +33,7 @@ public:
             return hcall::Status::success;
         };
     }
-    ~HostileMachine() { std::free(const_cast<virtio::Finding*>(findings.begin())); }
+    ~HostileMachine() { free_findings(findings); }
 
     /// All that a boot does with devices. Everybody starts as bus master, as if somebody had run
     /// before.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "tests/host/pci_machine.h"
 
+#include "base/heap.h"
 #include "base/log.h"
 #include "fdt/cells.h"
 #include "pci/allocate.h"
@@ -66,12 +67,16 @@ std::string check_bridge(const Function& bridge, const FakeBridge& fake) {
 
 void free_topology(pci::Topology& topology) {
     while (topology.functions != nullptr) {
-        std::free(std::exchange(topology.functions, topology.functions->next));
+        give_to_heap(std::exchange(topology.functions, topology.functions->next));
     }
     while (topology.hosts != nullptr) {
-        std::free(std::exchange(topology.hosts, topology.hosts->next));
+        give_to_heap(std::exchange(topology.hosts, topology.hosts->next));
     }
     topology = {};
+}
+
+void free_findings(const virtio::Findings& findings) {
+    give_to_heap(const_cast<virtio::Finding*>(findings.begin()));
 }
 
 PciMachine::PciMachine()

@@ -6,6 +6,7 @@
 #include "fdt/tree.h"
 #include "pci/topology.h"
 #include "tests/host/fake_hypervisor.h"
+#include "virtio/dma_contract.h"
 
 #include <cstdint>
 #include <memory>
@@ -76,7 +77,8 @@ public:
     bool enumerated_well = true, described_well = true;
 };
 
-/// Gives back what a topology owns; the firmware never does.
+/// Gives back what they own; the firmware never does.
 void free_topology(pci::Topology& topology);
+void free_findings(const virtio::Findings& findings);
 
 } // namespace spillway::test

@@ -19,7 +19,7 @@ protected:
         const auto findings = virtio::Findings::gather(machine.topology);
         ASSERT_TRUE(findings);
         print_functions(*findings);
-        std::free(const_cast<virtio::Finding*>(findings->begin()));
+        test::free_findings(*findings);
     }
     size_t count(const char* text) const { return machine.machine.console_count(text); }
 

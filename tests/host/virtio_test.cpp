@@ -111,7 +111,7 @@ protected:
 
     ~Virtio() override { release(findings_, topology_); }
     static void release(const virtio::Findings& findings, pci::Topology& topology) {
-        std::free(const_cast<virtio::Finding*>(findings.begin()));
+        test::free_findings(findings);
         test::free_topology(topology);
     }
 

@@ -11,7 +11,7 @@
 //   calls N       instructions after that: client calls
 //   written N     bytes of memory written, in lines of 64 bytes, each counted once
 //   block A N B C a block of N instructions at A was executed B times before and C times after
-#include "plugin.h"
+#include "image.h"
 
 enum { line = 64 };
 static const uint64_t most_memory = 1ull << 36;

@@ -7,29 +7,18 @@
 // too and may write while the machine stands: how many instructions were executed, and at how many
 // the machine stops. -singlestep makes each instruction a block of its own, and QEMU looks between
 // two blocks whether it should stop; -icount makes what the guest sees of time depend on nothing else.
+#include "plugin.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-// Debian packages no header for the API, so what is used of it is declared here.
-typedef uint64_t qemu_plugin_id_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-enum { QEMU_PLUGIN_CB_NO_REGS };
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-                                           void (*callback)(qemu_plugin_id_t, struct qemu_plugin_tb*));
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb* block);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb* block,
-                                          void (*callback)(unsigned cpu, void* data), int registers,
-                                          void* data);
 // Of QEMU itself, which exports it for its modules: from a processor's own thread it takes effect at
 // the next block.
 enum { RUN_STATE_PAUSED = 4 };
 int vm_stop(int state);
-
-int qemu_plugin_version = 1;
 
 static volatile struct {
     uint64_t executed, stop_at;

@@ -20,7 +20,7 @@
 //
 //   executed A N            the N words from A on
 //   store A ADDRESS N WHEN  the instruction at A stored N bytes where it must not
-#include "plugin.h"
+#include "image.h"
 
 enum { most_ranges = 16, most_cells = 10, most_violations = 1000, tree_magic = 0xd00dfeed };
 static const uint64_t megabyte = 1 << 20, kept_free = 40 << 20;

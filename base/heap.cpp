@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "fdt/heap.h"
+#include "base/heap.h"
 
 #include <cstdlib>
 
-namespace spillway::fdt {
+namespace spillway {
 
 [[gnu::weak]] void* take_from_heap(size_t size) {
     return std::malloc(size);
@@ -13,4 +13,4 @@ namespace spillway::fdt {
     std::free(memory);
 }
 
-} // namespace spillway::fdt
+} // namespace spillway
