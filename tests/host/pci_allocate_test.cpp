@@ -400,11 +400,11 @@ TEST_F(PciAllocate, an_empty_bridge_does_not_need_its_granule) {
     expect_sound();
 }
 
-TEST_F(PciAllocate, sizes_that_add_up_to_nothing_do_not_fit) {
-    for (unsigned device = 1; device < 5; ++device)
+TEST_F(PciAllocate, addresses_do_not_pass_the_top_and_come_back_at_0) {
+    for (unsigned device = 1; device < 4; ++device)
         add(device).add_bar(0, FakeBar::memory64_prefetchable, uint64_t{1} << 62);
     boot();
-    EXPECT_EQ(unassigned(), 4u);
+    EXPECT_EQ(unassigned(), 3u);
     expect_sound();
 }
 

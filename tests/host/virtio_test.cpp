@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -270,6 +271,66 @@ TEST_F(Virtio, LegacyWhoseRegistersCannotBeReachedIsNotBelieved) {
     };
     EXPECT_FALSE(only().device);
     EXPECT_EQ(machine().console_count("device status reads as all ones"), 1u);
+}
+
+TEST_F(Virtio, AStatusRegisterOfAllOnesTellsOfNoCapabilities) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    machine().config_hook = [](const test::ConfigAccess& access) {
+        return access.offset == 0x06 ? test::ConfigFault::all_ones : test::ConfigFault::none;
+    };
+    EXPECT_FALSE(only().device);
+    EXPECT_EQ(machine().console_count("status register reads all ones"), 1u);
+}
+
+TEST_F(Virtio, ADeviceThatNeverResetsIsAskedForNothingElse) {
+    auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    device.never_resets = true;
+    EXPECT_FALSE(only().device);
+    EXPECT_EQ(device.resets, 1u);
+    EXPECT_EQ(device.status, 0);
+    EXPECT_EQ(machine().console_count("does not become 0 after a reset"), 1u);
+}
+
+/// Its status stays once features have been read.
+class Stuck : public FakeVirtio {
+public:
+    using FakeVirtio::FakeVirtio;
+    void write(unsigned bar, uint64_t offset, unsigned size, uint64_t value) override {
+        FakeVirtio::write(bar, offset, size, value);
+        never_resets = never_resets || (bar == register_bar && offset == 0);
+    }
+};
+
+TEST_F(Virtio, ADeviceThatResetsOnlyOnceIsNotBelieved) {
+    host.bus.add<Stuck>(0, 0, uint16_t{1}, version_1);
+    EXPECT_FALSE(only().device);
+    EXPECT_EQ(machine().console_count("does not become 0 after features were read"), 1u);
+}
+
+TEST_F(Virtio, LegacyNeedsAWholeIoBar) {
+    host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, 0u, uint16_t{0x1000}).add_bar(0, FakeBar::io, 16);
+    EXPECT_FALSE(only().device);
+    EXPECT_EQ(machine().console_count("neither modern structures nor a legacy I/O BAR"), 1u);
+}
+
+TEST_F(Virtio, LegacyNeedsAnAddress) {
+    host.windows[0].size = 0;
+    host.bus.add<FakeLegacyVirtio>(0, 0, uint16_t{1}, 0u);
+    EXPECT_FALSE(only().device);
+    EXPECT_EQ(machine().console_count("the legacy I/O BAR has no address"), 1u);
+}
+
+TEST_F(Virtio, WhatIsNoVirtioCapabilityIsPassedOver) {
+    auto& device = host.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1);
+    // Each would come first, and names a BAR that is not there.
+    const unsigned other = device.add_virtio_capability(1, 5, 0, 0x1000);
+    device.config[other] = 0x11;
+    const unsigned shorter = device.add_virtio_capability(1, 5, 0, 0x1000);
+    device.config[shorter + 2] = 15;
+    const uint8_t behind_the_end[] = {9, device.config[0x34], 16, 1, 5};
+    std::ranges::copy(behind_the_end, &device.config[0xF8]);
+    device.config[0x34] = 0xF8;
+    EXPECT_EQ(only().verdict, Verdict::fixed);
 }
 
 TEST_F(Virtio, BridgesAreNotVirtioWhateverTheirIds) {
