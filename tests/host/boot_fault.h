@@ -46,6 +46,10 @@ struct Fault {
     const Failure* failure = nullptr;
     size_t first = 0;      ///< the one that fails
     bool for_ever = false; ///< and all after it
+
+    bool strikes(Channel asked, size_t number) const {
+        return channel == asked && (for_ever ? number >= first : number == first);
+    }
 };
 /// All faults of a boot that asks so often: each time each failure, once; and for ever, from at
 /// most `most_starts` times on, evenly spread.

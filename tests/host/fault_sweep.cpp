@@ -7,7 +7,7 @@ void sweep(size_t first, size_t step, const Visitor& visit) {
     size_t number = 0;
     for (const Shape& shape : shapes()) {
         for (const Fault& fault : faults(boot(shape).counts)) {
-            if (number++ % step == first) visit(shape, fault, boot(shape, fault));
+            if (number++ % step == first) visit(shape, fault, boot(shape, {&fault, 1}));
         }
     }
 }

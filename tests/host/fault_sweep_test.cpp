@@ -22,7 +22,7 @@ TEST(FaultSweep, NoFailedCallMakesAVerdict) {
     for (const Fault& fault : faults(boot(mixed).counts)) {
         if (fault.channel != Channel::rtas || fault.failure != failures(Channel::rtas).data())
             continue;
-        EXPECT_EQ(boot(mixed, fault).problem, "") << describe(mixed, fault);
+        EXPECT_EQ(boot(mixed, {&fault, 1}).problem, "") << describe(mixed, fault);
     }
 }
 

@@ -285,11 +285,11 @@ private:
 
 class Machine final : public FakeHypervisor {
 public:
-    Machine(const Plan& plan, bool has_switch, const Fault& fault, Outcome& outcome)
+    Machine(const Plan& plan, bool has_switch, std::span<const Fault> faults, Outcome& outcome)
         : FakeHypervisor(plan.ram_size)
         , plan_(plan)
         , has_switch_(has_switch)
-        , fault_(fault)
+        , faults_(faults)
         , outcome_(outcome) {
         add_functions();
         add_services();
@@ -309,11 +309,12 @@ public:
         return status;
     }
 
-    /// Counts one more of this channel: it is the one that fails.
-    bool strikes(Channel channel) {
+    /// Counts one more of this channel: how it fails, if it does.
+    const Failure* failure(Channel channel) {
         const size_t number = outcome_.counts[static_cast<size_t>(channel)]++;
-        return channel == fault_.channel &&
-               (fault_.for_ever ? number >= fault_.first : number == fault_.first);
+        const auto fault = std::ranges::find_if(
+            faults_, [=](const Fault& each) { return each.strikes(channel, number); });
+        return fault == faults_.end() ? nullptr : fault->failure;
     }
 
     /// The hypervisor has said that this function can be switched.
@@ -330,7 +331,6 @@ public:
 
 private:
     SilentPolice police_;
-    static constexpr uint32_t all_ones = UINT32_MAX;
     static constexpr uint64_t nonsense = 0xA5A5'A5A5'A5A5'A5A5;
     static constexpr size_t most_hypercalls = 20'000'000;
 
@@ -448,12 +448,11 @@ private:
 
     Status answer_or_fail(Number number, hcall::Registers& registers) {
         const bool is_console = number == Number::put_term_char;
-        if (!strikes(is_console ? Channel::console : Channel::hypercall)) {
-            return answer(number, registers);
-        }
-        switch (fault_.failure->kind) {
+        const Failure* struck = failure(is_console ? Channel::console : Channel::hypercall);
+        if (struck == nullptr) return answer(number, registers);
+        switch (struck->kind) {
         case Failure::Kind::status:
-            return Status{fault_.failure->value};
+            return Status{struck->value};
         case Failure::Kind::garbage: {
             const Status status = answer(number, registers);
             registers = {nonsense, nonsense, nonsense, nonsense, nonsense, nonsense};
@@ -489,37 +488,40 @@ private:
         };
         const uint32_t token = cell(0);
         const size_t status_cell = 3 + cell(1);
-        if (strikes(Channel::rtas)) {
-            if (fault_.failure->kind == Failure::Kind::status) return Status{fault_.failure->value};
-            if (fault_.failure->kind == Failure::Kind::service) {
-                set(status_cell, static_cast<uint32_t>(fault_.failure->value));
+        if (const Failure* struck = failure(Channel::rtas)) {
+            if (struck->kind == Failure::Kind::status) return Status{struck->value};
+            if (struck->kind == Failure::Kind::service) {
+                set(status_cell, static_cast<uint32_t>(struck->value));
             }
             return Status::success;
         }
-        const auto lie =
-            static_cast<uint32_t>(fault_.failure != nullptr ? fault_.failure->value : 0);
         const auto is_own_word = [&] {
             return reaches_virtio_registers(cell(3), cell(4), cell(5));
         };
-        if (token == token_write_pci_config && strikes(Channel::config_write) && !is_own_word()) {
-            if (fault_.failure->kind == Failure::Kind::untouched) {
-                set(status_cell, 0);
-                return Status::success;
+        if (token == token_write_pci_config) {
+            const Failure* struck = failure(Channel::config_write);
+            if (struck != nullptr && !is_own_word()) {
+                if (struck->kind == Failure::Kind::untouched) {
+                    set(status_cell, 0);
+                    return Status::success;
+                }
+                set(status_cell - 1, static_cast<uint32_t>(struck->value));
             }
-            set(status_cell - 1, lie);
         }
         const Status status = answer(Number::rtas, registers);
-        if (token == token_read_pci_config && strikes(Channel::config_read) &&
-            (lie == all_ones || !is_own_word())) {
-            set(status_cell, 0);
-            set(status_cell + 1, lie);
+        if (token == token_read_pci_config) {
+            const Failure* struck = failure(Channel::config_read);
+            if (struck != nullptr && (struck->value == -1 || !is_own_word())) {
+                set(status_cell, 0);
+                set(status_cell + 1, static_cast<uint32_t>(struck->value));
+            }
         }
         return status;
     }
 
     const Plan& plan_;
     bool has_switch_;
-    const Fault& fault_;
+    std::span<const Fault> faults_;
     Outcome& outcome_;
     std::vector<FakeFunction*> functions_;
     std::vector<std::byte> nvram_;
@@ -640,16 +642,26 @@ std::string problem_at_entry(const Plan& plan, const Entered& entered, const Mem
     return {};
 }
 
+using Faults = std::span<const Fault>;
+
+bool has(Faults faults, std::initializer_list<Channel> channels) {
+    return std::ranges::any_of(faults, [channels](const Fault& fault) {
+        return std::ranges::find(channels, fault.channel) != channels.end();
+    });
+}
+
 /// A transitional device that lies about its capabilities is a legacy one to everybody.
-bool turns_legacy(const FunctionPlan& plan, const Fault& fault) {
-    return fault.channel == Channel::config_read && fault.failure->value != -1 && plan.has_bar(0);
+bool turns_legacy(const FunctionPlan& plan, Faults faults) {
+    return plan.has_bar(0) && std::ranges::any_of(faults, [](const Fault& fault) {
+               return fault.channel == Channel::config_read && fault.failure->value != -1;
+           });
 }
 
 /// What the tree says of a function's DMA is true, or not said.
-std::string problem_of_verdict(const FunctionPlan& plan, const Fault& fault, const Machine& machine,
+std::string problem_of_verdict(const FunctionPlan& plan, Faults faults, const Machine& machine,
                                const std::string& stated) {
     const bool is_true = stated.empty() ||
-                         (stated == "fixed" && (plan.is_fixed() || turns_legacy(plan, fault))) ||
+                         (stated == "fixed" && (plan.is_fixed() || turns_legacy(plan, faults))) ||
                          (stated == "switchable" && machine.has_offered(plan));
     return is_true ? "" : plan.path + ": DMA is said to be \"" + stated + "\"";
 }
@@ -698,19 +710,14 @@ std::string problem_of_stop(const std::string& console) {
     return "it stopped without a word";
 }
 
-bool is_of_devices(Channel channel) {
-    return channel == Channel::rtas || channel == Channel::config_read ||
-           channel == Channel::config_write;
-}
-
 /// A device that gets less than it should is named, or whoever is to blame is.
 bool complains(const std::string& console) {
     return console.find("warning: ") != std::string::npos ||
            console.find("error: ") != std::string::npos;
 }
 
-std::string run_program(const Plan& plan, const Fault& fault, const Entered& entered,
-                        FirmwareLife& life, Machine& machine, Outcome& outcome) {
+std::string run_program(const Plan& plan, Faults faults, const Entered& entered, FirmwareLife& life,
+                        Machine& machine, Outcome& outcome) {
     if (auto problem = problem_at_entry(plan, entered, life.memory()); !problem.empty()) {
         return problem;
     }
@@ -725,45 +732,44 @@ std::string run_program(const Plan& plan, const Fault& fault, const Entered& ent
     std::map<std::string, std::string> stated;
     for (const auto& function : plan.functions) {
         const std::string dma = stated[function->path] = program.dma_of(function->path);
-        if (auto problem = problem_of_verdict(*function, fault, machine, dma); !problem.empty()) {
+        if (auto problem = problem_of_verdict(*function, faults, machine, dma); !problem.empty()) {
             return problem;
         }
         outcome.unstated += dma.empty() && (function->is_fixed() || machine.can_switch(*function));
     }
     // What the hypervisor refuses and what a device pretends to be are no mistakes.
-    const bool must_say_why = fault.channel != Channel::console &&
-                              fault.channel != Channel::hypercall &&
-                              fault.channel != Channel::config_read;
+    const bool must_say_why =
+        !has(faults, {Channel::console, Channel::hypercall, Channel::config_read});
     if (outcome.unstated != 0 && must_say_why && !complains(machine.console)) {
         return "the verdict on a device is missing, and nobody says why";
     }
     program.quiesce();
     // A fault on the way to the devices leaves the tree alone; any other leaves the devices alone.
-    if (is_of_devices(fault.channel)) return {};
+    if (has(faults, {Channel::rtas, Channel::config_read, Channel::config_write})) return {};
     if (!machine.told.empty()) {
         if (auto problem = problem_of_told_tree(machine.told, stated); !problem.empty()) {
             return problem;
         }
     }
-    return fault.channel == Channel::hypercall ? "" : problem_of_devices(plan, machine);
+    return has(faults, {Channel::hypercall}) ? "" : problem_of_devices(plan, machine);
 }
 
 } // namespace
 
-Outcome boot(const Shape& shape, const Fault& fault) {
+Outcome boot(const Shape& shape, Faults faults) {
     const Plan& plan = plan_of(shape);
     FakeClock::now = 0;
     FakeClock::step = 51'200'000; // 0.1 s, so that waiting for a silent device is short
     Outcome outcome{};
-    Machine machine{plan, shape.has_switch, fault, outcome};
+    Machine machine{plan, shape.has_switch, faults, outcome};
     FirmwareLife life;
-    life.refuse_allocation = [&] { return machine.strikes(Channel::allocation); };
-    life.refuse_claim = [&] { return machine.strikes(Channel::claim); };
+    life.refuse_allocation = [&] { return machine.failure(Channel::allocation) != nullptr; };
+    life.refuse_claim = [&] { return machine.failure(Channel::claim) != nullptr; };
     try {
         try {
             life.start(plan.blob_address);
         } catch (const Entered& entered) {
-            outcome.problem = run_program(plan, fault, entered, life, machine, outcome);
+            outcome.problem = run_program(plan, faults, entered, life, machine, outcome);
             outcome.ending = Ending::booted;
         }
     } catch (const Ended& ended) {
@@ -778,7 +784,7 @@ Outcome boot(const Shape& shape, const Fault& fault) {
     outcome.console = machine.console;
     if (outcome.ending == Ending::restarted) outcome.problem = "it restarted the machine";
     const bool stopped = outcome.ending != Ending::booted && outcome.ending != Ending::runaway;
-    if (stopped && outcome.problem.empty() && fault.channel != Channel::console) {
+    if (stopped && outcome.problem.empty() && !has(faults, {Channel::console})) {
         outcome.problem = problem_of_stop(outcome.console);
     }
     return outcome;

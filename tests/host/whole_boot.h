@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Whole boots: machines made from the trees that QEMU 7.2 gives to firmware (scripts/trees), the
 // firmware on them from reset to the program, and a program that does what Linux does up to
-// quiesce. One of the things that the firmware asks for may fail.
+// quiesce. Of the things that the firmware asks for, some may fail.
 #pragma once
 
 #include "tests/host/boot_fault.h"
@@ -51,7 +51,7 @@ struct Outcome {
     Counts counts{};
 };
 
-/// Boots a machine of this shape.
-Outcome boot(const Shape& shape, const Fault& fault = {});
+/// Boots a machine of this shape, in which these things fail.
+Outcome boot(const Shape& shape, std::span<const Fault> faults = {});
 
 } // namespace spillway::test
