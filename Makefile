@@ -193,8 +193,10 @@ shell: $B/spillway.bin | $B/need-boot ## an interactive guest
 check: ## the tests that a change has to pass: a part of each kind
 	$Q$(MAKE) lint
 	$Q$(MAKE) check-host
+	$Q$(MAKE) guards GUARDS='--sample 25'
 	$Q$(MAKE) check-fuzz
 	$Q$(MAKE) check-boot
+	$Q$(MAKE) coverage-target
 	$Q$(MAKE) check-bypass
 
 check-all: ## every test there is (hours)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Options of the boot tests, and what all of them share."""
+import collections
 import os
 import shutil
 import sys
@@ -22,12 +23,13 @@ def pytest_addoption(parser):
                      help="only what needs a QEMU with the DMA bypass (scripts/qemu)")
     parser.addoption("--watch", metavar="FOLDER",
                      help="note there what the firmware executes, and where it stores (make coverage-target)")
-    parser.addoption("--slow", action="store_true", help="also what takes minutes by itself")
+    parser.addoption("--slow", action="store_true", help="also what takes minutes by itself, and tests that are sampled whole")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "capable: needs a QEMU with the DMA bypass; only with --capable")
     config.addinivalue_line("markers", "slow: takes minutes by itself; only with --slow")
+    config.addinivalue_line("markers", "sample(n): every n-th of its sets of parameters; with --slow all")
     if "SPILLWAY_TEST_FIRMWARE" not in os.environ:
         find_everything(config)
     if folder := config.getoption("--watch"):
@@ -49,10 +51,21 @@ def find_everything(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out the slow ones unless asked, and what the QEMU at hand is not for."""
+    """Leaves out what the QEMU at hand is not for, and what is slow unless asked."""
+    seen = collections.Counter()
+
     def wanted(item):
         if bool(item.get_closest_marker("capable")) != config.getoption("--capable"):
             return False
-        return config.getoption("--slow") or not item.get_closest_marker("slow")
-    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
-    items[:] = [item for item in items if wanted(item)]
+        if config.getoption("--slow"):
+            return True
+        sample = item.get_closest_marker("sample")
+        if sample:
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            return seen[test] % sample.args[0] == 1
+        return not item.get_closest_marker("slow")
+
+    chosen = {item for item in items if wanted(item)}
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]

@@ -41,6 +41,7 @@ def test_verdicts(machine, client):
 
 
 @pytest.mark.parametrize("seed", range(1000, 1040))
+@pytest.mark.sample(4)
 def test_random_mix(seed):
     boot(*random_mix(seed), client=CLIENTS[seed % len(CLIENTS)], machine=ON, timeout=60)
 

@@ -105,6 +105,7 @@ class Caller:
 
 @CAPABLE
 @pytest.mark.parametrize("guest, append", [(AWARE, ""), (UNAWARE, ""), (UNAWARE, "disable_ddw")])
+@pytest.mark.sample(2)
 def test_switch_under_load(guest, append, tmp_path):
     """Off is refused while the disk works, on harms nobody, not even one who knows nothing of it."""
     arguments, content = disk_image(tmp_path / "disk.img", 8)
@@ -171,6 +172,7 @@ def test_node_that_lies(machine, append, tmp_path):
 
 @CAPABLE
 @pytest.mark.parametrize("append", ["", "disable_ddw"])
+@pytest.mark.sample(2)
 def test_64_devices(append, tmp_path):
     """All are switched at their probe; every eighth has something to say."""
     arguments, devices, contents = [], [], {}
@@ -440,6 +442,7 @@ def kexec(tmp_path):
 
 @CAPABLE
 @pytest.mark.parametrize("first, second", [(AWARE, UNAWARE), (AWARE, AWARE), (UNAWARE, AWARE)])
+@pytest.mark.sample(2)
 def test_kexec(first, second, kexec, tmp_path):
     """Nobody tells the second kernel, nor the hypervisor, that there was a first one: a window that was
     open stays open. One who knows nothing of it is not harmed, one who does closes it and opens it anew."""
@@ -491,6 +494,7 @@ def wake(machine):
 
 @CAPABLE
 @pytest.mark.parametrize("guest, append", [(AWARE, ""), (AWARE, "disable_ddw"), (UNAWARE, "disable_ddw")])
+@pytest.mark.sample(2)
 def test_migration(guest, append, tmp_path):
     """In the middle of its work, to another QEMU. One without the capability takes no such guest."""
     arguments, content = disk_image(tmp_path / "disk.img", 8)

@@ -189,6 +189,7 @@ ROWS = {
 
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=() if row.machine == "" else CAPABLE) for name, row in ROWS.items()])
+@pytest.mark.sample(3)
 def test_row(name, disk, big_disk):
     row = ROWS[name]
     bypassed = row.verdict == "switchable" and row.translations == ZERO
@@ -205,6 +206,7 @@ TOLERANCE = 0.25
 
 
 @pytest.mark.parametrize("append", ["", "disable_ddw"])
+@pytest.mark.sample(2)
 def test_as_under_slof(append, disk, big_disk):
     """The same boot under QEMU's own firmware."""
     _, (probe, *ours) = measure(disk, big_disk, BLOCK + OFFERED, append=append)
@@ -301,6 +303,7 @@ def all_types(folder, options, guest, **more):
     pytest.param(OFFERED, AWARE, ON, "disable_ddw", "switchable", marks=CAPABLE),
     pytest.param(OFFERED, AWARE, ON, "swiotlb=force", "switchable", marks=CAPABLE),
 ])
+@pytest.mark.sample(3)
 def test_every_type_without_translation(options, guest, machine, append, verdict, tmp_path):
     with all_types(tmp_path, options, guest, machine=machine, append=append) as done:
         places = {PLACE.format(slot) for slot in TYPES}
@@ -359,6 +362,7 @@ def test_vhost_user_with_translation(machine, verdict, disk, big_disk, tmp_path)
 
 @pytest.mark.capable
 @pytest.mark.parametrize("append", ["", "disable_ddw", "swiotlb=force"])
+@pytest.mark.sample(2)
 def test_vhost_user_bypassed(append, disk, big_disk, tmp_path):
     """The machine has one memory region, so one answer is enough."""
     done, (_, read, write), back_end = measure_vhost(
@@ -373,6 +377,7 @@ def test_vhost_user_bypassed(append, disk, big_disk, tmp_path):
 
 @pytest.mark.capable
 @pytest.mark.parametrize("append", ["", "disable_ddw"])
+@pytest.mark.sample(2)
 def test_other_devices_beside_virtio(append, tmp_path):
     """The switch is used where a driver asks for 64 bits, whatever the device; e1000 does not, and its
     DMA goes on through TCEs beside the windows of the others."""
@@ -420,6 +425,7 @@ def test_behind_a_bridge(machine, guest, disk, big_disk):
 @pytest.mark.capable
 @pytest.mark.parametrize("phb", [0, 1])
 @pytest.mark.parametrize("append", ["", "disable_ddw"])
+@pytest.mark.sample(3)
 def test_hot_plugged(phb, append, tmp_path):
     """The hypervisor writes the property of what comes after the firmware."""
     arguments, content = disk_image(tmp_path / "disk.img", 16)

@@ -96,6 +96,7 @@ def test_31_host_bridges():
 
 
 @pytest.mark.parametrize("interrupts", ["xics", "xive"])
+@pytest.mark.sample(2)
 def test_bridges_three_deep(interrupts):
     """Devices at each level; the e1000 has no MSI, so its packets come by the pins of the bridges."""
     machine = boot(

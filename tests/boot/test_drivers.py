@@ -32,6 +32,7 @@ def disk_table(options, behind=""):
 @pytest.mark.parametrize("append", ["", "disable_ddw", "disable_radix", "swiotlb=force"])
 @pytest.mark.parametrize("options", [
     "", ",disable-modern=on", ",disable-legacy=on", f",disable-legacy=on,{BIT_33}"])
+@pytest.mark.sample(5)
 def test_data(options, append, tmp_path):
     """Each disk is read whole, its first half copied to its second, and the file compared."""
     check_data(tmp_path, disk_table(options), options, append)
@@ -47,6 +48,7 @@ def test_data_on_another_host_bridge(tmp_path):
 
 
 @pytest.mark.parametrize("append", ["", "disable_ddw"])
+@pytest.mark.sample(2)
 def test_data_with_more_processors_and_memory(append, tmp_path):
     """More memory than the first DMA window reaches."""
     options = f",disable-legacy=on,{BIT_33}"
@@ -74,6 +76,7 @@ def check_data(folder, table, options, append, *first, arguments=(), **more):
 
 @pytest.mark.parametrize("interrupts", ["xics", "xive"])
 @pytest.mark.parametrize("options", ["", ",disable-modern=on", f",disable-legacy=on,{BIT_33}"])
+@pytest.mark.sample(5)
 def test_virtio_by_pins(options, interrupts, tmp_path):
     """Without MSI-X every interrupt of virtio comes by the pin."""
     arguments, content = disk_image(tmp_path / "disk.img")

@@ -16,6 +16,7 @@ def connector(slot, bus=0, phb=0):
 
 @pytest.mark.parametrize("options", ["", ",disable-modern=on", ",disable-legacy=on",
                                      f",disable-legacy=on,{BIT_33}"])
+@pytest.mark.sample(3)
 def test_plug_a_disk(options, tmp_path):
     arguments, content = disk_image(tmp_path / "disk.img")
     with running(*RESIDENT, arguments=arguments,
@@ -31,6 +32,7 @@ def test_plug_a_disk(options, tmp_path):
 
 
 @pytest.mark.parametrize("phb", [0, 1])
+@pytest.mark.sample(2)
 def test_plug_a_network_card(phb):
     """A card with a pin only, also where there was nothing before."""
     first = ["spapr-pci-host-bridge,index=1,id=phb1"] if phb else []

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import pytest
 from debugger import ELF, TOOLS, symbols
 from support import FIRMWARE, ROOT
 
@@ -73,6 +74,7 @@ def test_nothing_privileged_but_at_the_borders():
                       "spillway::boot::enlarge_emulator_tlb()"}, places
 
 
+@pytest.mark.slow
 def test_builds_are_reproducible(tmp_path):
     """Of this tree into a folder elsewhere, and of a copy of the tree at another path."""
     copy = tmp_path / "a-longer-name" / "tree"

@@ -96,6 +96,7 @@ def test_no_bypass_and_no_window(machine, append, tmp_path):
 
 
 @pytest.mark.parametrize("append", ["", "disable_ddw"])
+@pytest.mark.sample(2)
 def test_stock(append, tmp_path):
     """A hypervisor that never heard of it."""
     _, found, spent = work(tmp_path, append=append)

@@ -82,5 +82,6 @@ def random_mix(seed):
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SPILLWAY_TEST_MIXES", "100"))))
+@pytest.mark.sample(4)
 def test_random_mix(seed):
     boot(*random_mix(seed), client=CLIENTS[seed % len(CLIENTS)], timeout=60)

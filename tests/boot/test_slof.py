@@ -161,6 +161,7 @@ def run(devices, arguments, firmware):
 
 
 @pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.sample(2)
 def test_against_slof(name):
     with contextlib.redirect_stdout(io.StringIO()):  # pages of escape sequences
         slof = run(*MACHINES[name], None)
