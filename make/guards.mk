@@ -4,5 +4,6 @@
 guards: $B/host-tests | $B/need-gates ## remove each check of the firmware in turn; who notices, into docs/results (GUARDS="--sample 40")
 	$Q$(PYTHON) scripts/guards --build $B/guards --output docs/results/guards.md $(GUARDS) \
 	    --compile '$(HOST_CXX) $(language) -fno-exceptions -O1 -g $(sanitizers) -D_GLIBCXX_ASSERTIONS -DSPILLWAY_VERSION=\"$(VERSION)\" -isystem $(third_party)/source/libfdt' \
-	    --objects '$(filter $B/host/tests/% $B/host/libfdt/%,$(host_objects)) $(host_wraps)' \
-	    $(filter-out tests/%,$(host_sources))
+	    --link='$(host_wraps)' \
+	    --objects '$(filter-out %/firmware_life.o,$(filter $B/host/tests/% $B/host/libfdt/%,$(host_objects)))' \
+	    $(filter-out tests/%,$(host_sources)) boot/heap.cpp boot/main.cpp
