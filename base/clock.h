@@ -9,8 +9,8 @@ namespace spillway::clock {
 /// Time base ticks. On target the register; host tests link another definition.
 uint64_t ticks();
 
-/// Ticks a second: `timebase-frequency` of the boot processor. Until it is known, 512 MHz, the rate
-/// of every POWER processor since POWER5.
+/// Ticks a second: `timebase-frequency` of the first processor in the tree. Until it is known, or
+/// when it is 0 or above 4 GHz, 512 MHz, the rate of every POWER processor since POWER5.
 void set_frequency(uint64_t ticks_per_second);
 uint64_t frequency();
 

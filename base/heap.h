@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The one place where the rooms get memory from, so that tests can make it run out.
+// Where the rooms get memory from, so that tests can make it run out.
 #pragma once
 
 #include <cstddef>

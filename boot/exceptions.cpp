@@ -84,7 +84,7 @@ const char* cause(uint64_t vector, uint64_t srr1) {
 
 bool within(uint64_t address, const char* bottom, const char* top) {
     return address >= reinterpret_cast<uint64_t>(bottom) &&
-           address + 24 <= reinterpret_cast<uint64_t>(top);
+           address <= reinterpret_cast<uint64_t>(top) - 24;
 }
 
 /// Return addresses along the chain of stack frames (ELFv2 ABI, 2.2.2), as far as it stays on one

@@ -89,8 +89,9 @@ Result<size_t> Handoff::update_hypervisor() {
 }
 
 void Handoff::quiesce() {
-    findings_.quiesce();
+    findings_.reset_devices();
     pci::silence_bus_masters(topology_);
+    findings_.close_windows();
     profile_.mark("quiesce");
     if (const auto described = profile_.describe(tree_); !described) {
         log::warning("%s", described.error().message);

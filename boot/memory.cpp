@@ -19,13 +19,13 @@ constexpr uint64_t concern = uint64_t{1} << 32;
 Result<void> add_node(const void* tree, int node, MemoryMap& memory) {
     int length = 0;
     const void* type = fdt_getprop(tree, node, "device_type", &length);
-    if (type == nullptr || length <= 0 ||
-        std::string_view{static_cast<const char*>(type), static_cast<size_t>(length - 1)} !=
-            "memory") {
+    constexpr std::string_view type_of_memory{"memory", sizeof "memory"};
+    if (type == nullptr || std::string_view{static_cast<const char*>(type),
+                                            static_cast<size_t>(length)} != type_of_memory) {
         return {};
     }
     const void* reg = fdt_getprop(tree, node, "reg", &length);
-    if (reg == nullptr || length <= 0) return {};
+    if (reg == nullptr) return {};
     fdt::CellReader cells{{static_cast<const std::byte*>(reg), static_cast<size_t>(length)}};
     while (cells.cells_left() >= 4) {
         const PhysicalRange range{{*cells.number(2)}, *cells.number(2)};

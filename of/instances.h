@@ -9,8 +9,8 @@
 
 namespace spillway::of {
 
-/// Identity of an open instance; 0 and 0xffffffff name none. A handle that was closed is never
-/// taken for that of a later instance in the same place.
+/// Identity of an open instance; 0 and 0xffffffff name none. A handle that was closed is not
+/// taken for that of one of the next two million instances in the same place.
 enum class Ihandle : uint32_t { none = 0 };
 
 /// What a node's instances can do besides being open.

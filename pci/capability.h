@@ -27,8 +27,8 @@ constexpr size_t most_capabilities = 48;
 
 class CapabilityList {
 public:
-    /// Reads the list once. A pointer below 0x40, a loop or an all-ones read is malformed; a
-    /// function without a list has an empty one.
+    /// Reads the list once. A pointer below 0x40 or a loop is malformed, a read of all ones an
+    /// error of the device; a function without a list has an empty one.
     static Result<CapabilityList> read(const Config& config);
 
     const Capability* begin() const { return entries_.data(); }

@@ -12,8 +12,7 @@ enum class DeviceId : uint16_t {};
 
 struct DeviceType {
     DeviceId id;
-    const char* name;  ///< one word, lower case: the value of `spillway,virtio-device`
-    const char* title; ///< the standard's own words
+    const char* name; ///< one word, lower case: the value of `spillway,virtio-device`
 };
 
 /// The type with this ID, or nullptr when VIRTIO 1.3 reserves or does not assign it.

@@ -127,13 +127,19 @@ Result<void> Findings::describe(fdt::Tree& tree) const {
     return {};
 }
 
-void Findings::quiesce() const {
+void Findings::reset_devices() const {
+    for (const Finding& finding : *this) {
+        if (finding.device) finding.device->transport.set_status(0);
+    }
+}
+
+void Findings::close_windows() const {
     for (const Finding& finding : *this) {
         const pci::Function& function = *finding.function;
-        if (finding.device) finding.device->transport.set_status(0);
-        if (finding.verdict != Verdict::switchable) continue;
         const auto answer =
             hcall::disable_dma_bypass(function.host->buid, function.location.config_address());
+        if (answer.status == hcall::Status::function) return;
+        if (answer.status == hcall::Status::unsupported) continue;
         if (answer.status != hcall::Status::success || answer.on) {
             log::warning("pci %s: its DMA bypass cannot be turned off: %s",
                          pci::name(function).text, hcall::name(answer.status));

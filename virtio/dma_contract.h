@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How the DMA of each PCI function travels, decided and written down (docs/dma-bypass.md, section
-// 2).
+// 3).
 #pragma once
 
 #include "base/error.h"
@@ -34,8 +34,8 @@ struct Finding {
 /// One finding per function of the topology, in its order.
 class Findings {
 public:
-    /// Recognises virtio devices and asks the hypervisor about every function. A virtio device that
-    /// does not hold up gets one line on the console.
+    /// Recognises virtio devices and asks the hypervisor about every function that may be switched.
+    /// A virtio device that does not hold up gets one line on the console.
     static Result<Findings> gather(const pci::Topology& topology);
 
     const Finding* begin() const { return findings_; }
@@ -44,9 +44,14 @@ public:
     /// Writes `qemu,dma-bypass`, `spillway,virtio-device` and `spillway,virtio-features`.
     Result<void> describe(fdt::Tree& tree) const;
 
-    /// Leaves nothing on: every virtio device reset, every bypass window closed. What cannot be
-    /// undone gets one line on the console.
-    void quiesce() const;
+    /// Resets every virtio device. Whether it obeys is not looked at: what makes it quiet for sure
+    /// is pci::silence_bus_masters().
+    void reset_devices() const;
+
+    /// Closes the bypass window of every function, for whoever ran may have opened any. None can be
+    /// closed as long as its function is bus master. One that stays open gets a line on the
+    /// console.
+    void close_windows() const;
 
 private:
     Finding* findings_ = nullptr;

@@ -33,16 +33,18 @@ constexpr uint32_t legacy_length = 20;
 constexpr uint32_t legacy_device_features = 0;
 constexpr uint32_t legacy_device_status = 18;
 
-/// The structures that every modern device has (4.1.4.2), with the least length of each.
+/// The structures that every modern device has (4.1.4.2), with the least length and the alignment
+/// of each (4.1.4.3 to 4.1.4.5).
 struct Structure {
     uint8_t type;
     const char* name;
     uint32_t least_length;
+    uint32_t alignment;
 };
 constexpr std::array required_structures = {
-    Structure{1, "common configuration", common_length},
-    Structure{2, "notification", 2},
-    Structure{3, "ISR status", 1},
+    Structure{1, "common configuration", common_length, 4},
+    Structure{2, "notification", 2, 2},
+    Structure{3, "ISR status", 1, 1},
 };
 
 /// Where a capability says that its structure lies.
@@ -75,22 +77,28 @@ struct Structures {
         for (const pci::Capability& capability : capabilities) {
             if (capability.id != pci::CapabilityId::vendor_specific) continue;
             const uint32_t head = read_word(config, capability, 0);
-            any = any || head == hcall::all_ones<uint32_t>; // gone is not the same as legacy
             const auto length = static_cast<uint8_t>(head >> 16);
             const auto type = static_cast<uint8_t>(head >> 24);
+            // Gone is not the same as legacy, and drivers there are do not look at the length.
+            any = any || head == hcall::all_ones<uint32_t> || index_of(type) < areas.size();
             if (length < smallest_capability || capability.offset > 256 - length) continue;
             if (type == access_type && length >= access_length && access == 0) {
                 access = capability.offset;
             }
-            for (size_t i = 0; i < areas.size(); ++i) {
-                if (required_structures[i].type == type && !areas[i]) read(config, capability, i);
-            }
+            const size_t index = index_of(type);
+            if (index < areas.size() && !areas[index]) read(config, capability, index);
         }
     }
 
 private:
+    static size_t index_of(uint8_t type) {
+        size_t index = 0;
+        while (index < required_structures.size() && required_structures[index].type != type)
+            ++index;
+        return index;
+    }
+
     void read(const pci::Config& config, const pci::Capability& capability, size_t index) {
-        any = true;
         const uint32_t bar = read_word(config, capability, capability_bar_word) & 0xFF;
         if (bar > 5) return;
         areas[index] =
@@ -110,7 +118,8 @@ Result<void> check(const pci::Function& function, const Structure& structure,
         return fail(ErrorCode::device, "virtio %s: %s has %u bytes, needs %u",
                     pci::name(function).text, structure.name, area->length, structure.least_length);
     }
-    if (area->offset % 4 != 0) return wrong(function, structure.name, "is not aligned");
+    if (area->offset % structure.alignment != 0)
+        return wrong(function, structure.name, "is not aligned");
     if (bar.size == 0) return wrong(function, structure.name, "names a BAR that does not exist");
     if (area->length > bar.size || area->offset > bar.size - area->length) {
         return fail(ErrorCode::device, "virtio %s: %s at 0x%x + 0x%x is outside BAR %u (0x%llx)",

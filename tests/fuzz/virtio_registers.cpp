@@ -118,7 +118,8 @@ void run(Input input) {
     demand(findings && findings->describe(*pci.tree), "the machine is described");
     demand(test::FakeClock::now - start < 4 * clock::frequency(), "patience ends");
     pci.describe();
-    findings->quiesce();
+    findings->reset_devices();
+    findings->close_windows();
     pci::silence_bus_masters(pci.topology);
 
     demand_laid_out(pci.topology);

@@ -225,6 +225,24 @@ TEST_F(HandoffTest, ARefusedTreeIsSaid) {
     EXPECT_NE(machine_.console.find("H_PARAMETER"), std::string::npos) << machine_.console;
 }
 
+TEST_F(HandoffTest, QuiesceClosesTheWindowOfWhoeverWasMadeMaster) {
+    auto& device = host_.bus.add<FakeVirtio>(1, 0, uint16_t{1}, version_1 | access_platform);
+    uint64_t on = 0;
+    machine_.handlers[hcall::Number::pci_dma_bypass] = [&](hcall::Registers& registers) {
+        // As the contract has it: off is refused as long as DMA is possible.
+        if (registers.r6 == 0 && device.bus_master()) return hcall::Status::state;
+        if (registers.r6 == 0) on = 0;
+        registers.r4 = on;
+        return hcall::Status::success;
+    };
+    boot();
+    on = 1;
+    device.set16(0x04, pci::command_bus_master);
+    handoff_->quiesce();
+    EXPECT_EQ(on, 0u);
+    EXPECT_EQ(machine_.console_count("cannot be turned off"), 0u);
+}
+
 TEST_F(HandoffTest, QuiesceSilencesWhoeverWasMadeMaster) {
     auto& device = host_.bus.add<FakeVirtio>(1, 0, uint16_t{1}, version_1 | access_platform);
     boot();

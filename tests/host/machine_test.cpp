@@ -137,6 +137,8 @@ TEST_F(MachineTest, AnUnknownFrequencyChangesNothing) {
     EXPECT_EQ(clock::microseconds(2'500'000), 2'500'000u);
     clock::set_frequency(0);
     EXPECT_EQ(clock::frequency(), 1'000'000u);
+    clock::set_frequency(uint64_t{1} << 52); // two seconds would be 200 days
+    EXPECT_EQ(clock::frequency(), 1'000'000u);
     clock::set_frequency(512'000'000);
     EXPECT_EQ(clock::microseconds(512), 1u);
 }
