@@ -193,6 +193,7 @@ shell: $B/spillway.bin | $B/need-boot ## an interactive guest
 check: ## the tests that a change has to pass: a part of each kind
 	$Q$(MAKE) lint
 	$Q$(MAKE) check-host
+	$Q$(MAKE) check-gates
 	$Q$(MAKE) guards GUARDS='--sample 25'
 	$Q$(MAKE) check-fuzz
 	$Q$(MAKE) check-boot

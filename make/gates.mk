@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# What `make lint` looks at besides formatting and clang-tidy. Each gate says one line when all is well.
+# What `make lint` looks at besides formatting and clang-tidy. What stays quiet is well.
 
 need_gates := cppcheck shellcheck pyflakes3 python3-pytest python3-pytest-xdist
 gate_room_headers := $(wildcard $(ROOMS:%=%/*.h))
@@ -16,7 +16,7 @@ gate-files: | $B/need-gates
 	@scripts/check-files
 
 # All of it takes seconds. Host tests are left out: GoogleTest's macros are not C++ to cppcheck.
-$B/lint/cppcheck.ok: $(gate_sources) $(wildcard $(ROOMS:%=%/*.h)) scripts/cppcheck.suppressions | $B/need-gates
+$B/lint/cppcheck.ok: $(gate_sources) $(wildcard $(ROOMS:%=%/*.h) tests/client/*.h tests/plugin/*.h) scripts/cppcheck.suppressions | $B/need-gates
 	@mkdir -p $(@D)
 	@cppcheck -q --std=c++20 --platform=unix64 --enable=warning,style,performance,portability -I. \
 	    -DSPILLWAY_VERSION='""' --suppressions-list=scripts/cppcheck.suppressions --error-exitcode=1 \
@@ -48,7 +48,7 @@ $B/lint/stack.ok: $B/spillway.bin scripts/check-stack scripts/stack.table linker
 # W^X, initialisers, relocations and the like: what the boot tests know of the image. (Whether a build
 # is reproducible takes two more builds, and stays with them.)
 gate_image := size or nothing_ or no_ or segments or elf_file
-$B/lint/image.ok: $B/spillway.bin tests/boot/test_image.py tests/boot/debugger.py | $B/need-gates
+$B/lint/image.ok: $B/spillway.bin $(addprefix tests/boot/,test_image.py debugger.py support.py conftest.py) | $B/need-gates
 	@mkdir -p $(@D)
 	@SPILLWAY_TEST_FIRMWARE=$(abspath $B/spillway.bin) SPILLWAY_TEST_QEMU= $(PYTHON) -m pytest -q -p no:cacheprovider \
 	    tests/boot/test_image.py -k '$(gate_image)' > $@ || { cat $@; rm $@; false; }

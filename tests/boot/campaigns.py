@@ -429,5 +429,5 @@ def try_case(campaign, name, number):
     try:
         campaign.machine.reset()
         return Outcome(number, campaign.case(random.Random(f"{SEED} {name} {number}")))
-    except (AssertionError, sq.MachineError) as error:
-        return Outcome(number, "failed", f"{campaign.what}\n{error}\nagain: scripts/events {name} {number}")
+    except (AssertionError, sq.MachineError, OSError, ValueError) as error:  # the last two: what QEMU said as it died
+        return Outcome(number, "failed", f"{campaign.what}\n{error!r}\nagain: scripts/events {name} {number}")

@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "capable: needs a QEMU with the DMA bypass; only with --capable")
     config.addinivalue_line("markers", "slow: takes minutes by itself; only with --slow")
-    config.addinivalue_line("markers", "sample(n): every n-th of its sets of parameters; with --slow all")
+    config.addinivalue_line("markers", "sample(n): every n-th of its sets of parameters; with --slow or -k all")
     if "SPILLWAY_TEST_FIRMWARE" not in os.environ:
         find_everything(config)
     if folder := config.getoption("--watch"):
@@ -60,10 +60,10 @@ def pytest_collection_modifyitems(config, items):
         if config.getoption("--slow"):
             return True
         sample = item.get_closest_marker("sample")
-        if sample:
+        if sample and not config.getoption("keyword"):
             test = item.nodeid.partition("[")[0]
             seen[test] += 1
-            return seen[test] % sample.args[0] == 1
+            return (seen[test] - 1) % sample.args[0] == 0
         return not item.get_closest_marker("slow")
 
     chosen = {item for item in items if wanted(item)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Each gate of `make lint` fails on what it is for, and says where."""
+"""Our own gates of `make lint` fail on what they are for, and say where."""
 import os
 import re
 import shutil

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 namespace spillway::test {
 namespace {
 
@@ -19,11 +21,14 @@ TEST(FaultSweep, ASampleEndsWell) {
 
 TEST(FaultSweep, NoFailedCallMakesAVerdict) {
     const Shape& mixed = shapes()[6];
+    size_t boots = 0;
     for (const Fault& fault : faults(boot(mixed).counts)) {
-        if (fault.channel != Channel::rtas || fault.failure != failures(Channel::rtas).data())
+        if (fault.channel != Channel::rtas || std::string_view{fault.failure->name} != "H_HARDWARE")
             continue;
+        ++boots;
         EXPECT_EQ(boot(mixed, {&fault, 1}).problem, "") << describe(mixed, fault);
     }
+    EXPECT_GE(boots, 300U);
 }
 
 } // namespace

@@ -71,6 +71,28 @@ public:
         return left_able_to_reach_memory();
     }
 
+    static std::string slot(const FakeFunction& function) {
+        char text[16];
+        std::snprintf(text, sizeof text, "%02x.%u", function.devfn / 8u, function.devfn % 8u);
+        return text;
+    }
+
+    /// By any bus number that leads to it.
+    bool is_said_to_stay_master(const FakeFunction& function) {
+        const auto device = static_cast<uint8_t>(function.devfn / 8);
+        const auto number = static_cast<uint8_t>(function.devfn % 8);
+        for (unsigned bus = 0; bus < 256; ++bus) {
+            const pci::Location location{static_cast<uint8_t>(bus), device, number};
+            if (machine.find_function(host.buid, location) != &function) continue;
+            char address[16];
+            std::snprintf(address, sizeof address, "%02x:", bus);
+            if (machine.console_count(address + slot(function) + " stays bus master") != 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// Functions that were left alone though nothing keeps them from memory: no reset that was read
     /// back, Bus Master Enable set in the function and in all bridges above it, and not named.
     std::string left_able_to_reach_memory() {
@@ -79,13 +101,7 @@ public:
             const auto* device = dynamic_cast<FakeVirtio*>(&function);
             const bool is_reset = device != nullptr && device->police.is_reset();
             if (function.present && function.bus_master() && !is_reset) {
-                char slot[16];
-                std::snprintf(slot, sizeof slot, "%02x.%u", function.devfn / 8u,
-                              function.devfn % 8u);
-                if (machine.console.find(std::string{slot} + " stays bus master") ==
-                    std::string::npos) {
-                    able += std::string{slot} + " ";
-                }
+                if (!is_said_to_stay_master(function)) able += slot(function) + " ";
             }
             return function.bus_master();
         });

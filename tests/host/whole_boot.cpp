@@ -326,6 +326,12 @@ public:
         return has_switch_ && function.is_switchable();
     }
     FakeFunction& function(size_t index) const { return *functions_[index]; }
+    /// What was read of its config space was not what is there.
+    bool has_lied_about(const FunctionPlan& plan) const {
+        const auto same = [&plan](const auto& each) { return each.get() == &plan; };
+        const auto index = std::ranges::find_if(plan_.functions, same) - plan_.functions.begin();
+        return lied_about_.contains(functions_[static_cast<size_t>(index)]);
+    }
 
     std::vector<std::byte> told; ///< by H_UPDATE_DT
 
@@ -463,14 +469,18 @@ private:
         }
     }
 
-    /// What a device makes of accesses to its registers is its own word about itself: there are no
-    /// lies about it. (It may be gone.)
-    bool reaches_virtio_registers(uint32_t address, uint32_t buid_high, uint32_t buid_low) {
+    /// The function that a config access is about; nullptr: there is none.
+    FakeFunction* accessed(uint32_t address, uint32_t buid_high, uint32_t buid_low) {
         const pci::Location location{static_cast<uint8_t>(address >> 16),
                                      static_cast<uint8_t>(address >> 11 & 31),
                                      static_cast<uint8_t>(address >> 8 & 7)};
-        const hcall::Buid buid{uint64_t{buid_high} << 32 | buid_low};
-        const auto* device = dynamic_cast<FakeVirtio*>(find_function(buid, location));
+        return find_function(hcall::Buid{uint64_t{buid_high} << 32 | buid_low}, location);
+    }
+
+    /// What a device makes of accesses to its registers is its own word about itself: there are no
+    /// lies about it. (It may be gone.)
+    static bool reaches_virtio_registers(const FakeFunction* function, uint32_t address) {
+        const auto* device = dynamic_cast<const FakeVirtio*>(function);
         constexpr uint32_t first = 4, end = 20; // of the access capability: BAR to data
         const uint32_t offset = address & 0xFF;
         return device != nullptr && device->access != 0 && offset >= device->access + first &&
@@ -496,7 +506,7 @@ private:
             return Status::success;
         }
         const auto is_own_word = [&] {
-            return reaches_virtio_registers(cell(3), cell(4), cell(5));
+            return reaches_virtio_registers(accessed(cell(3), cell(4), cell(5)), cell(3));
         };
         if (token == token_write_pci_config) {
             const Failure* struck = failure(Channel::config_write);
@@ -514,6 +524,7 @@ private:
             if (struck != nullptr && (struck->value == -1 || !is_own_word())) {
                 set(status_cell, 0);
                 set(status_cell + 1, static_cast<uint32_t>(struck->value));
+                lied_about_.insert(accessed(cell(3), cell(4), cell(5)));
             }
         }
         return status;
@@ -526,6 +537,7 @@ private:
     std::vector<FakeFunction*> functions_;
     std::vector<std::byte> nvram_;
     std::set<std::pair<uint64_t, uint64_t>> offered_; ///< BUID and config address
+    std::set<const FakeFunction*> lied_about_;
 };
 
 //------------------------------------------------------------------------------ the program
@@ -651,17 +663,15 @@ bool has(Faults faults, std::initializer_list<Channel> channels) {
 }
 
 /// A transitional device that lies about its capabilities is a legacy one to everybody.
-bool turns_legacy(const FunctionPlan& plan, Faults faults) {
-    return plan.has_bar(0) && std::ranges::any_of(faults, [](const Fault& fault) {
-               return fault.channel == Channel::config_read && fault.failure->value != -1;
-           });
+bool turns_legacy(const FunctionPlan& plan, const Machine& machine) {
+    return plan.is_virtio() && plan.has_bar(0) && machine.has_lied_about(plan);
 }
 
 /// What the tree says of a function's DMA is true, or not said.
-std::string problem_of_verdict(const FunctionPlan& plan, Faults faults, const Machine& machine,
+std::string problem_of_verdict(const FunctionPlan& plan, const Machine& machine,
                                const std::string& stated) {
     const bool is_true = stated.empty() ||
-                         (stated == "fixed" && (plan.is_fixed() || turns_legacy(plan, faults))) ||
+                         (stated == "fixed" && (plan.is_fixed() || turns_legacy(plan, machine))) ||
                          (stated == "switchable" && machine.has_offered(plan));
     return is_true ? "" : plan.path + ": DMA is said to be \"" + stated + "\"";
 }
@@ -681,7 +691,11 @@ std::string problem_of_devices(const Plan& plan, const Machine& machine) {
 
 /// The tree that the hypervisor got says the same as the one that the program read.
 std::string problem_of_told_tree(const std::vector<std::byte>& told,
-                                 const std::map<std::string, std::string>& stated) {
+                                 const std::map<std::string, std::string>& stated, Faults faults) {
+    if (told.empty()) {
+        const bool may_be = has(faults, {Channel::hypercall, Channel::allocation, Channel::claim});
+        return may_be ? "" : "the hypervisor was told nothing";
+    }
     size_t count = 0;
     for (int node = 0; node >= 0; node = fdt_next_node(told.data(), node, nullptr)) {
         const void* value = fdt_getprop(told.data(), node, "qemu,dma-bypass", nullptr);
@@ -732,7 +746,7 @@ std::string run_program(const Plan& plan, Faults faults, const Entered& entered,
     std::map<std::string, std::string> stated;
     for (const auto& function : plan.functions) {
         const std::string dma = stated[function->path] = program.dma_of(function->path);
-        if (auto problem = problem_of_verdict(*function, faults, machine, dma); !problem.empty()) {
+        if (auto problem = problem_of_verdict(*function, machine, dma); !problem.empty()) {
             return problem;
         }
         outcome.unstated += dma.empty() && (function->is_fixed() || machine.can_switch(*function));
@@ -744,14 +758,13 @@ std::string run_program(const Plan& plan, Faults faults, const Entered& entered,
         return "the verdict on a device is missing, and nobody says why";
     }
     program.quiesce();
-    // A fault on the way to the devices leaves the tree alone; any other leaves the devices alone.
-    if (has(faults, {Channel::rtas, Channel::config_read, Channel::config_write})) return {};
-    if (!machine.told.empty()) {
-        if (auto problem = problem_of_told_tree(machine.told, stated); !problem.empty()) {
-            return problem;
-        }
+    if (auto problem = problem_of_told_tree(machine.told, stated, faults); !problem.empty()) {
+        return problem;
     }
-    return has(faults, {Channel::hypercall}) ? "" : problem_of_devices(plan, machine);
+    // A fault on the way to the devices may keep them from being quiet.
+    const bool must_be_quiet = !has(
+        faults, {Channel::hypercall, Channel::rtas, Channel::config_read, Channel::config_write});
+    return must_be_quiet ? problem_of_devices(plan, machine) : "";
 }
 
 } // namespace

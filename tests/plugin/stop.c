@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A plugin for QEMU's TCG (its API version 1) that stops the machine at an exact instruction:
 //
-//   -icount shift=0,sleep=off -singlestep -plugin stop.so,control=FILE
+//   -icount shift=N,sleep=off -plugin stop.so,control=FILE    (and `singlestep on` in the monitor)
 //
 // FILE begins with two 64-bit numbers of the host's byte order, which whoever drives the machine maps
 // too and may write while the machine stands: how many instructions were executed, and at how many
-// the machine stops. -singlestep makes each instruction a block of its own, and QEMU looks between
+// the machine stops. `singlestep` makes each instruction a block of its own, and QEMU looks between
 // two blocks whether it should stop; -icount makes what the guest sees of time depend on nothing else.
 #include "plugin.h"
 
