@@ -71,7 +71,7 @@ void PointerIndex::insert(uint32_t hash, void* item) {
 
 uint32_t PointerIndex::slot_of(uint32_t hash, const void* item) const {
     uint32_t at = home(hash);
-    while (slots_[at].item != item)
+    while (slots_[at].item != item || slots_[at].hash != hash)
         at = after(at);
     return at;
 }

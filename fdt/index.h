@@ -26,7 +26,7 @@ public:
     bool make_room();
     /// Room must have been made, or one have been removed since the last insertion.
     void insert(uint32_t hash, void* item);
-    /// The item must be in the index under this hash.
+    /// The item must be in the index under this hash; it may be there under others, too.
     void remove(uint32_t hash, const void* item);
     void replace(uint32_t hash, const void* item, void* replacement);
 

@@ -105,7 +105,8 @@ size_t mutate_blob(uint8_t* data, size_t size, size_t most, unsigned seed) {
     const size_t reservations = blob.cell(header_reservations);
     const bool in_order = header_size <= reservations && reservations <= structure &&
                           structure <= strings && strings <= size;
-    if (!in_order || seed % 8 == 0 || most < size + room) return LLVMFuzzerMutate(data, size, most);
+    if (!in_order || seed % 8 == 0 || most <= size + room)
+        return LLVMFuzzerMutate(data, size, most);
 
     // One of the three blocks changes; then they are put together again.
     std::array<std::vector<uint8_t>, 3> blocks{{{data + reservations, data + structure},

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <random>
@@ -398,6 +399,21 @@ TEST_F(FdtTree, ReservedPhandlesAreForSetPhandle) {
     ASSERT_TRUE(tree.reserve(Phandle{0xffffffff}));
     EXPECT_EQ(tree.find(Phandle::none), nullptr);
     EXPECT_EQ(tree.find(Phandle{0xffffffff}), nullptr);
+}
+
+TEST_F(FdtTree, TakingAReservedPhandleLeavesTheOthersReserved) {
+    std::mt19937 random{1};
+    std::vector<Phandle> reserved(400);
+    for (Phandle& phandle : reserved) {
+        phandle = Phandle{static_cast<uint32_t>(random()) | 1};
+        ASSERT_TRUE(tree.reserve(phandle));
+    }
+    std::ranges::reverse(reserved); // those that came first are in the way of the others
+    for (const Phandle phandle : reserved) {
+        Node& node = add("n" + std::to_string(tree.node_count()));
+        ASSERT_TRUE(tree.set_phandle(node, phandle));
+        ASSERT_EQ(tree.find(phandle), &node);
+    }
 }
 
 TEST_F(FdtTree, RenewPhandleChoosesLikeAdd) {
