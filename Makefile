@@ -146,7 +146,8 @@ $(foreach mode,big_32 big_64 little_64,$(eval $(call client_rules,$(mode))))
 clients: $(clients)
 
 #------------------------------------------------------------------------------ host tests
-sanitizers := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+# The library looks at indices too: of spans, arrays and views.
+sanitizers := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS
 host_flags := -O1 -g $(sanitizers) -DSPILLWAY_VERSION='"$(VERSION) (host)"'
 # What only the target has: its memory, its time base, its exceptions, its stacks. main.cpp and heap.cpp are part of
 # tests/host/firmware_life.cpp, which starts what they keep afresh for each boot.

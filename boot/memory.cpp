@@ -42,7 +42,7 @@ struct Reservations {
 
 void claim_reservation(PhysicalRange range, void* context) {
     auto& reservations = *static_cast<Reservations*>(context);
-    if (range.size == 0 || !reservations.result) return;
+    if (!reservations.result) return;
     if (auto claimed = reservations.memory->claim(range, MemoryMap::Owner::loaded); !claimed) {
         reservations.result =
             fail(claimed.error().code, "the tree's reservations: %s", claimed.error().message);

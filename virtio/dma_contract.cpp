@@ -14,6 +14,8 @@ namespace {
 /// Whether the hypervisor would open a bypass window; remembers one that does not know the call.
 class Hypervisor {
 public:
+    bool may_know_call() const { return knows_call_; }
+
     Verdict ask(const pci::Function& function, const char*& reason) {
         reason = "the hypervisor has no switch";
         if (!knows_call_) return Verdict::unstated;
@@ -117,6 +119,7 @@ Result<Findings> Findings::gather(const pci::Topology& topology) {
         }
         decide(finding, hypervisor);
     }
+    findings.may_have_windows_ = hypervisor.may_know_call();
     return findings;
 }
 
@@ -134,6 +137,7 @@ void Findings::reset_devices() const {
 }
 
 void Findings::close_windows() const {
+    if (!may_have_windows_) return;
     for (const Finding& finding : *this) {
         const pci::Function& function = *finding.function;
         const auto answer =

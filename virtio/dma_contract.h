@@ -56,6 +56,7 @@ public:
 private:
     Finding* findings_ = nullptr;
     size_t count_ = 0;
+    bool may_have_windows_ = true; ///< false: the hypervisor has never heard of them
 };
 
 } // namespace spillway::virtio

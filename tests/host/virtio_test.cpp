@@ -213,6 +213,7 @@ TEST_F(Virtio, AHypervisorThatDoesNotKnowTheCallIsAskedOnce) {
         host.bus.add<FakeVirtio>(slot, 0, uint16_t{1}, version_1 | access_platform);
     }
     gather();
+    findings_.close_windows();
     EXPECT_EQ(machine().call_count(hcall::Number::pci_dma_bypass), 1u);
 }
 
@@ -275,6 +276,47 @@ TEST_F(Virtio, AStatusRegisterOfAllOnesTellsOfNoCapabilities) {
     };
     EXPECT_FALSE(only().device);
     EXPECT_EQ(machine().console_count("status register reads all ones"), 1u);
+}
+
+TEST_F(Virtio, WhatCannotBeWrittenIsNotReliedOn) {
+    struct Case {
+        const char* register_name;
+        unsigned offset; ///< 0: of the access capability's BAR
+        bool legacy, access;
+    };
+    for (const Case& each : {Case{"the command register", 4, true, false},
+                             Case{"the command register", 4, false, false},
+                             Case{"the access capability", 0, false, true}}) {
+        SCOPED_TRACE(each.register_name);
+        FakeHypervisor other;
+        test::FakeHostBridge& bridge = other.add_host_bridge(0);
+        FakeVirtio* device = nullptr;
+        if (each.legacy) {
+            device = &bridge.bus.add<FakeLegacyVirtio>(0, 0, uint16_t{1}, 0u);
+        } else {
+            device = &bridge.bus.add<FakeVirtio>(0, 0, uint16_t{1}, version_1, uint16_t{0x1041});
+            device->add_bar(FakeVirtio::register_bar, FakeBar::memory32, 0x4000);
+            device->add_virtio_capability(1, FakeVirtio::register_bar, 0, 0x1000);
+            device->add_virtio_capability(2, FakeVirtio::register_bar, 0x3000, 0x1000, 4);
+            device->add_virtio_capability(3, FakeVirtio::register_bar, 0x1000, 0x1000);
+            if (each.access) device->add_access();
+        }
+        fdt::Tree tree;
+        other.fill_tree(tree);
+        const hcall::Rtas rtas{other.rtas_tokens()};
+        auto topology = *pci::enumerate(tree, rtas);
+        pci::allocate(topology);
+        const unsigned offset = each.offset != 0 ? each.offset : device->access + 4u;
+        other.config_hook = [offset](const test::ConfigAccess& access) {
+            return access.is_write && access.offset == offset ? test::ConfigFault::rtas_error
+                                                              : test::ConfigFault::none;
+        };
+        const auto findings = *virtio::Findings::gather(topology);
+        EXPECT_FALSE(findings.begin()->device);
+        EXPECT_EQ(other.console_count(std::string{each.register_name} + " cannot be written"), 1u)
+            << other.console;
+        release(findings, topology);
+    }
 }
 
 TEST_F(Virtio, ADeviceThatNeverResetsIsAskedForNothingElse) {
