@@ -396,6 +396,11 @@ def differences(expected, reported):
     return lines
 
 
+def text_table(rows):
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
 def table(expected, reported):
     """Both sides, device by device, for people."""
     rows = [("address", "device", "bit 33", "expected", "guest", "features", "node")]
@@ -404,5 +409,4 @@ def table(expected, reported):
         rows.append((device.address, device.id or device.type,
                      "" if not device.virtio else "yes" if device.platform else "no", device.verdict,
                      seen.get("bypass", "missing"), seen.get("features", ""), seen.get("of", "")))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return text_table(rows)

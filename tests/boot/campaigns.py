@@ -163,22 +163,13 @@ class Blob:
         self.data = data
         self.tokens, self.names = [], []  # offsets; (offset, length)
         self.properties = []  # (offset of the length, name, length)
-        _, _, at, strings, self.reservations = struct.unpack_from(">5I", data)
-        while True:
-            (token,) = struct.unpack_from(">I", data, at)
+        (self.reservations,) = struct.unpack_from(">I", data, 16)
+        for at, token, name in support.tokens(data):
             self.tokens.append(at)
-            at += 4
             if token == 1:
-                end = data.index(b"\0", at)
-                self.names.append((at, end - at))
-                at = (end + 4) & ~3
+                self.names.append((at + 4, len(name)))
             elif token == 3:
-                length, name = struct.unpack_from(">2I", data, at)
-                name = data[strings + name:data.index(b"\0", strings + name)].decode()
-                self.properties.append((at, name, length))
-                at = (at + 8 + length + 3) & ~3
-            elif token == 9:
-                break
+                self.properties.append((at + 4, name, *struct.unpack_from(">I", data, at + 4)))
 
 
 # Properties that the firmware reads.

@@ -213,28 +213,38 @@ def pin_interrupt(phb, *slots):
 
 # Device trees.
 
+def tokens(blob):
+    """Offset, token and name (of a node or a property) of each token of a flattened tree, up to the end token
+    (Devicetree Specification, 5). A property's size is the cell behind its token, its value 12 bytes behind it."""
+    magic, _, at, strings = struct.unpack_from(">4I", blob)
+    assert magic == 0xD00DFEED
+    token = 0
+    while token != 9:
+        (token,) = struct.unpack_from(">I", blob, at)
+        name, size = None, 4
+        if token == 1:
+            end = blob.index(b"\0", at + 4)
+            name, size = blob[at + 4:end].decode(), end + 1 - at
+        elif token == 3:
+            length, offset = struct.unpack_from(">2I", blob, at + 4)
+            name, size = blob[strings + offset:blob.index(b"\0", strings + offset)].decode(), 12 + length
+        yield at, token, name
+        at = (at + size + 3) & ~3
+
+
 def flatten(blob):
     """A flattened tree as {path: {property: bytes}}."""
-    magic, _, structure, strings = struct.unpack_from(">4I", blob)
-    assert magic == 0xD00DFEED
-    nodes, path, at = {}, [], structure
-    while True:
-        (token,) = struct.unpack_from(">I", blob, at)
-        at += 4
+    nodes, path = {}, []
+    for at, token, name in tokens(blob):
         if token == 1:
-            end = blob.index(b"\0", at)
-            path.append(blob[at:end].decode())
+            path.append(name)
             nodes["/".join(path) or "/"] = {}
-            at = (end + 4) & ~3
         elif token == 2:
             path.pop()
         elif token == 3:
-            size, name = struct.unpack_from(">2I", blob, at)
-            name = blob[strings + name:blob.index(b"\0", strings + name)].decode()
-            nodes["/".join(path) or "/"][name] = blob[at + 8:at + 8 + size]
-            at = (at + 8 + size + 3) & ~3
-        elif token == 9:
-            return nodes
+            (size,) = struct.unpack_from(">I", blob, at + 4)
+            nodes["/".join(path) or "/"][name] = blob[at + 12:at + 12 + size]
+    return nodes
 
 
 def tree_differences(first, second, ignored=()):

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from debugger import debugging, symbols
-from support import BIT_33, device_arguments, program
+from support import BIT_33, device_arguments, program, tokens
 
 FAILED = 0xFFFFFFFF
 NOBODY = 0x12345678  # a handle of nothing
@@ -209,7 +209,7 @@ class Tree:
     def __init__(self, debugger):
         self._debugger, self._start = debugger, debugger.registers["r3"]
         size = int.from_bytes(debugger.read(self._start + 4, 4), "big")
-        self._blob = b"".join(debugger.read(self._start + at, min(1024, size - at)) for at in range(0, size, 1024))
+        self._blob = debugger.read(self._start, size)
         self._places = {}  # path: of its name; (path, property): of its token
         self._find_places()
 
@@ -217,23 +217,15 @@ class Tree:
         return int.from_bytes(self._blob[at:at + 4], "big")
 
     def _find_places(self):
-        at, strings, path = self._cell(8), self._cell(12), []
-        while (token := self._cell(at)) != 9:
+        path = []
+        for at, token, name in tokens(self._blob):
             if token == 1:
-                end = self._blob.index(b"\0", at + 4)
-                path.append(self._blob[at + 4:end].decode())
+                path.append(name)
                 self._places["/".join(path) or "/"] = at + 4
-                at = end + 4 & ~3
             elif token == 2:
                 path.pop()
-                at += 4
             elif token == 3:
-                start = strings + self._cell(at + 8)
-                name = self._blob[start:self._blob.index(b"\0", start)].decode()
                 self._places["/".join(path) or "/", name] = at
-                at = at + 12 + self._cell(at + 4) + 3 & ~3
-            else:
-                at += 4
 
     def _write(self, at, data):
         self._debugger.write(self._start + at, data)

@@ -122,8 +122,7 @@ TEST_F(ReportTest, NoFunctionsNoTable) {
 }
 
 TEST_F(ReportTest, EachFunctionIsALine) {
-    constexpr uint64_t version_1 = uint64_t{1} << 32;
-    constexpr uint64_t access_platform = uint64_t{1} << 33;
+    using test::version_1, test::access_platform;
     test::FakeBus& bus = machine.add_host_bridge(0).bus;
     bus.add<test::FakeVirtio>(0, 0, uint16_t{2}, version_1);
     bus.add<test::FakeVirtio>(1, 0, uint16_t{1}, version_1 | access_platform);

@@ -11,6 +11,10 @@
 
 namespace spillway::test {
 
+/// Offered feature bits (VIRTIO 1.3, 6).
+constexpr uint64_t version_1 = uint64_t{1} << 32;
+constexpr uint64_t access_platform = uint64_t{1} << 33;
+
 /// A modern device as QEMU lays it out: common, ISR, device and notification structures, 4 KiB
 /// each, in a 64-bit prefetchable BAR 4.
 class FakeVirtio : public FakeFunction {

@@ -22,9 +22,7 @@ namespace spillway {
 namespace {
 
 using test::FakeVirtio;
-
-constexpr uint64_t version_1 = uint64_t{1} << 32;
-constexpr uint64_t access_platform = uint64_t{1} << 33;
+using test::version_1, test::access_platform;
 
 std::vector<std::byte> blob_of(const fdt::Tree& tree) {
     // Blobs are 8-byte aligned, and so is what operator new returns.

@@ -14,9 +14,6 @@
 
 namespace spillway::test {
 
-constexpr uint64_t version_1 = uint64_t{1} << 32;
-constexpr uint64_t access_platform = uint64_t{1} << 33;
-
 /// Where honest devices sit on the first root bus; all other slots are the hostile's.
 constexpr unsigned fixed_slot = 30, switchable_slot = 31;
 

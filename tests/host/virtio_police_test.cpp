@@ -14,7 +14,6 @@ namespace {
     return true;
 }();
 
-constexpr uint64_t version_1 = uint64_t{1} << 32;
 constexpr unsigned select = 0, features = 4, driver_select = 8, driver_features = 12, status = 20;
 
 class VirtioPoliceTest : public testing::Test {

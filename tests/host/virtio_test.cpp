@@ -25,11 +25,9 @@ using test::FakeFunction;
 using test::FakeHypervisor;
 using test::FakeLegacyVirtio;
 using test::FakeVirtio;
+using test::version_1, test::access_platform;
 using virtio::DeviceId;
 using virtio::Verdict;
-
-constexpr uint64_t version_1 = uint64_t{1} << 32;
-constexpr uint64_t access_platform = uint64_t{1} << 33;
 
 //------------------------------------------------------------------------------ device types
 

@@ -29,7 +29,6 @@ constexpr uint64_t mib = 1 << 20;
 constexpr uint64_t image_start = 4 * mib, image_size = mib;
 constexpr uint64_t file_target = 32 * mib; ///< where a program that is a file wants to be
 constexpr uint64_t entry_offset = 0x100;
-constexpr uint64_t version_1 = uint64_t{1} << 32, access_platform = uint64_t{1} << 33;
 
 [[noreturn]] void misuse(const std::string& what) {
     std::fprintf(stderr, "whole boot: %s\n", what.c_str());
